@@ -1,0 +1,45 @@
+import type { WireHeader } from '../transport/delivery.ts';
+import type { MessageId } from './message-id.ts';
+
+/** A header's value as users give it: text goes as UTF-8. */
+export type HeaderValue = string | Uint8Array;
+
+/** What may be said beside an event's payload. */
+export interface AddOptions {
+  /** Further headers; names may not begin with `txbox-` or `ce_`, nor be one of the reserved ones (`HEADER_INVALID`). */
+  readonly headers?: Readonly<Record<string, HeaderValue>>;
+  /** Replaces the key that the event definition computes. `null` = no key: no order is promised. */
+  readonly key?: string | Uint8Array | null;
+  /** Replaces the generated UUIDv7: any UUID that is unique in this outbox. */
+  readonly id?: string;
+  /** When it happened, default now. */
+  readonly occurredAt?: Date;
+}
+
+/** A message in its final, encoded form: a row of the outbox without its position (P-T5). */
+export interface EncodedMessage {
+  readonly id: Buffer;
+  readonly topic: string;
+  readonly key: Buffer | null;
+  readonly type: string;
+  readonly aggregateType: string | null;
+  readonly aggregateId: string | null;
+  readonly sequence: number | null;
+  readonly headers: readonly WireHeader[];
+  readonly payload: Buffer;
+}
+
+/** What a handler is told about the message it handles. */
+export interface Message {
+  readonly id: MessageId;
+  readonly type: string;
+  readonly version: number;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly key: Buffer | null;
+  /** The bytes as they came; `null` = tombstone. */
+  readonly value: Buffer | null;
+  readonly headers: readonly WireHeader[];
+  readonly occurredAt: Date;
+}

@@ -1,0 +1,28 @@
+/** What went wrong, as far as protocols must know (one classifier per driver, P-W3, P-I2). */
+export type SqlErrorKind =
+  | 'duplicate' // a unique key refused the row (1062)
+  | 'deadlock' // the transaction was rolled back (1213, 1206; MariaDB also 1020)
+  | 'lock-timeout' // the statement gave up waiting (1205, 3572, SQLITE_BUSY)
+  | 'connection-lost' // no answer will come; the outcome of the statement is unknown
+  | 'missing-table' // no schema is installed (1146)
+  | 'read-only' // the server or user takes no writes
+  | 'other';
+
+/**
+ * What differs between databases, as fragments that the SQL texts are made of. SQL texts use nothing newer than
+ * MySQL 5.7 and MariaDB 10.5 (P-T8).
+ */
+export interface Dialect {
+  readonly name: 'mysql' | 'sqlite';
+  /** The database's own clock, UTC, microseconds where it has them (P-T7). */
+  readonly now: string;
+  /** An expression: the database's clock plus a placeholder's number of milliseconds (may be negative). */
+  readonly nowPlusMs: string;
+  /** Appended to a SELECT that locks its rows; empty where a writer locks everything anyway. */
+  readonly forUpdate: string;
+  /** `INSERT IGNORE` or `INSERT OR IGNORE`: only for rows whose every value is ours and short (it hides truncation, P-I2). */
+  readonly insertIgnore: string;
+  /** Most bytes one statement may have, 0 = no limit known. */
+  readonly maxStatementBytes: number;
+  classify(error: unknown): SqlErrorKind;
+}

@@ -1,0 +1,43 @@
+import type { EventDefinition } from '../contract/event.ts';
+import type { AddOptions } from '../contract/message.ts';
+import type { MessageId } from '../contract/message-id.ts';
+import { TxboxError } from '../runtime/error.ts';
+import type { UnitOfWork } from './unit-of-work.ts';
+
+/** Where `tx.add` and a handler's `ctx.add` put events: the outbox of the unit's DataSource or pool. */
+export interface EventSink {
+  /** Buffers an event in the open unit (P-W1). */
+  add(unit: UnitOfWork, event: EventDefinition, payload: unknown, options?: AddOptions): MessageId;
+}
+
+const REGISTRY: unique symbol = Symbol.for('txbox.event-sinks') as never;
+type Registry = WeakMap<object, EventSink[]>;
+
+// Under a global symbol, so that two loaded copies of the package share it.
+function registry(): Registry {
+  const holder = globalThis as { [REGISTRY]?: Registry };
+  holder[REGISTRY] ??= new WeakMap();
+  return holder[REGISTRY];
+}
+
+/** Makes `sink` the outbox of a DataSource, pool or database; returns what takes it back. The newest registration wins. */
+export function registerEventSink(key: object, sink: EventSink): () => void {
+  const sinks = registry().get(key) ?? [];
+  registry().set(key, [...sinks, sink]);
+  return () => {
+    const rest = (registry().get(key) ?? []).filter((other) => other !== sink);
+    if (rest.length === 0) registry().delete(key);
+    else registry().set(key, rest);
+  };
+}
+
+/** The outbox of a unit's database. Throws `NO_OUTBOX` when none was created for it. */
+export function eventSinkOf(unit: UnitOfWork): EventSink {
+  const sink = registry().get(unit.resource.key)?.at(-1);
+  if (sink) return sink;
+  throw new TxboxError(
+    'NO_OUTBOX',
+    'An event was added in a transaction whose DataSource, pool or database has no outbox. ' +
+      'Create one for it at start: createOutbox({ dataSource }) (or pool, database).',
+  );
+}

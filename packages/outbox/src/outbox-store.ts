@@ -1,0 +1,100 @@
+import type { EncodedMessage, SqlSession } from '@txbox/core/spi';
+
+/** Number of shards, fixed at installation (P-T1). */
+export const SHARDS = 16;
+
+/** Writing side: what a unit of work does with its buffer. */
+export interface OutboxWriter {
+  /** Inserts the messages in order, in one statement as long as it fits the server's packet (P-W2). Never commits. */
+  insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void>;
+}
+
+/** What a relay must remember of a row. */
+export interface RowHead {
+  readonly shard: number;
+  /** Orders rows of a shard; never an identity (P-T3). */
+  readonly position: number;
+  /** Sixteen bytes: the identity. */
+  readonly id: Buffer;
+  readonly topic: string;
+  readonly key: Buffer | null;
+}
+
+/** A pending row. */
+export interface PendingRow extends RowHead {
+  readonly sequence: number | null;
+  /** Encoded header block (see `decodeHeaders`). */
+  readonly headers: Buffer;
+  /** `null` when larger than the page's `inlineBytes`: load it by `loadPayloads` before sending. */
+  readonly payload: Buffer | null;
+  /** Bytes of key, headers and payload. */
+  readonly bytes: number;
+  /** UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
+  readonly createdAt: string;
+}
+
+/** What to read of one shard. */
+export interface PageRequest {
+  readonly shard: number;
+  /** Rows below are known to be settled for good; no row can appear there (P-R2). */
+  readonly low: number;
+  /** Rows of [low, start) come as heads only, rows from `start` on in full; `start` ≥ `low`. */
+  readonly start: number;
+  /** Most rows in full. */
+  readonly limit: number;
+  /** Payloads above this many bytes are left out of the page, which bounds it. */
+  readonly inlineBytes: number;
+}
+
+/** One shard's part of an answer: one snapshot over [low, …) (P-R2). */
+export interface Page {
+  readonly shard: number;
+  /** Committed rows of [low, start), ascending. */
+  readonly heads: readonly RowHead[];
+  /** Committed rows from `start` on, ascending, at most `limit`. */
+  readonly rows: readonly PendingRow[];
+}
+
+/** Relay side: looking, without any lock (P-R1). */
+export interface OutboxReader {
+  /** One statement, one snapshot, autocommit READ COMMITTED; answers in the order of the requests. */
+  readPages(requests: readonly PageRequest[]): Promise<Page[]>;
+  /** Payloads that a page left out, by position; a row that is gone is absent. */
+  loadPayloads(rows: readonly RowHead[]): Promise<Map<number, Buffer>>;
+  /** Highest position visible in any shard, 0 when empty. */
+  highestPosition(): Promise<number>;
+  /**
+   * READ UNCOMMITTED: for each request the lowest position in [low, upTo] of that shard shown by a dirty look, or
+   * `undefined` when none is (P-R2).
+   */
+  dirtyLowest(requests: readonly { shard: number; low: number; upTo: number }[]): Promise<(number | undefined)[]>;
+}
+
+/** Relay side: removing what is acknowledged (P-R7). */
+export interface OutboxSettler {
+  /**
+   * Deletes rows of one shard by identity (position and id together), ascending by position; returns how many were there.
+   * `range` (default) may wait for an uncommitted row inside the span, at most the session's lock wait time-out;
+   * `each` never waits for a row that is not named.
+   */
+  settle(rows: readonly RowHead[], form: 'range' | 'each'): Promise<number>;
+}
+
+/** What is waiting, for status and metrics. */
+export interface OutboxBacklog {
+  readonly rows: number;
+  readonly bytes: number;
+  /** Age of the oldest pending row by the database's clock, milliseconds; 0 when empty. */
+  readonly oldestAgeMs: number;
+}
+
+/** Pinned partition counts (P-R12). */
+export interface TopicPins {
+  /** The pinned partition count of the topic, pinning `partitions` when none is. */
+  pin(topic: string, partitions: number): Promise<number>;
+}
+
+/** Tools: how much is waiting. */
+export interface OutboxInspector {
+  backlog(): Promise<OutboxBacklog>;
+}
