@@ -41,5 +41,5 @@ export class TxboxError extends Error {
 /** True for an error of the framework (of any loaded copy of it), with the given code when one is named. */
 export function isTxboxError(error: unknown, code?: ErrorCode): error is TxboxError {
   if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
-  return code === undefined || (error as TxboxError).code === code;
+  return code === undefined || (error as unknown as TxboxError).code === code;
 }

@@ -1,0 +1,25 @@
+import type { Publisher } from '@txbox/core/spi';
+import type { RelayOptions } from '@txbox/relay';
+
+/** A publisher described as data, for JSON files and environments: `kind` names the adapter, the rest are its options. */
+export interface PublisherData {
+  readonly kind: 'kafkajs' | 'embedded';
+  readonly [option: string]: unknown;
+}
+
+/** What stands in `txbox.config.{ts,mts,js,mjs,json}`. */
+export interface TxboxConfig {
+  /** The service's database, where the outbox lies: `mysql://…`, `mariadb://…` or `sqlite:path`. */
+  readonly database?: { readonly url: string; readonly tablePrefix?: string };
+  /** Where the relay publishes to. */
+  readonly publisher?: Publisher | PublisherData;
+  /** The relay's own settings, see `RelayOptions`. */
+  readonly relay?: Omit<RelayOptions, 'database' | 'publisher' | 'logger'>;
+  /** A consumer's database, where the inbox lies. */
+  readonly inbox?: { readonly database: { readonly url: string; readonly tablePrefix?: string } };
+}
+
+/** Types a configuration file; returns it unchanged. */
+export function defineConfig(config: TxboxConfig): TxboxConfig {
+  return config;
+}

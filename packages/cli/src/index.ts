@@ -1,0 +1,1 @@
+export { defineConfig, type PublisherData, type TxboxConfig } from './config.ts';

@@ -1,0 +1,32 @@
+import type { Command, MigrationComponent } from '@txbox/core/spi';
+
+/** Packages that may bring commands and tables, in the order in which help lists them. */
+const PACKAGES = ['core', 'outbox', 'relay', 'inbox'] as const;
+
+/** What the installed packages bring. */
+export interface Installed {
+  readonly commands: readonly Command[];
+  readonly components: readonly MigrationComponent[];
+}
+
+/** Imports a module if its package is installed; what fails inside an installed one is thrown. */
+export async function importInstalled(module: string): Promise<Record<string, unknown> | undefined> {
+  try {
+    return (await import(module)) as Record<string, unknown>;
+  } catch (error) {
+    const name = module.split('/').slice(0, 2).join('/');
+    const code = (error as { code?: unknown }).code;
+    if (code === 'ERR_MODULE_NOT_FOUND' && error instanceof Error && error.message.includes(`'${name}'`)) return undefined;
+    throw error;
+  }
+}
+
+/** Gathers `commands` and `components` of the installed packages' `/commands` entries. */
+export async function findInstalled(): Promise<Installed> {
+  const modules = await Promise.all(PACKAGES.map((name) => importInstalled(`@txbox/${name}/commands`)));
+  const found = modules.filter((module) => module !== undefined) as Partial<Installed>[];
+  return {
+    commands: found.flatMap((module) => module.commands ?? []),
+    components: found.flatMap((module) => module.components ?? []),
+  };
+}

@@ -1,0 +1,39 @@
+import type { Logger } from '@txbox/core';
+import type { CommandOutput } from '@txbox/core/spi';
+
+/** The one place of the packages that writes to the terminal. Results go to stdout, progress and logs to stderr. */
+export function terminalOutput(): CommandOutput {
+  return {
+    line: (text) => process.stdout.write(`${text}\n`),
+    json: (value) => process.stdout.write(`${JSON.stringify(value, jsonValue)}\n`),
+    progress: (text) => process.stderr.write(`${text}\n`),
+  };
+}
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
+/** Names of log levels, least severe first. */
+export type LogLevel = (typeof LEVELS)[number];
+
+/** True for the name of a log level. */
+export function isLogLevel(value: unknown): value is LogLevel {
+  return LEVELS.includes(value as LogLevel);
+}
+
+/** A logger that writes one JSON object a line to stderr. */
+export function stderrLogger(least: LogLevel): Logger {
+  const from = LEVELS.indexOf(least);
+  const writer = (level: LogLevel) => (fields: object, message: string) => {
+    if (LEVELS.indexOf(level) < from) return;
+    const line = { time: new Date().toISOString(), level, message, ...fields };
+    process.stderr.write(`${JSON.stringify(line, jsonValue)}\n`);
+  };
+  return { debug: writer('debug'), info: writer('info'), warn: writer('warn'), error: writer('error') };
+}
+
+// Errors and bigints have no JSON form of their own.
+function jsonValue(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  if (value instanceof Error) return { name: value.name, code: (value as { code?: unknown }).code, message: value.message };
+  return value;
+}

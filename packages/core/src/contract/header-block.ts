@@ -1,0 +1,112 @@
+import { TxboxError } from '../runtime/error.ts';
+import type { WireHeader } from '../transport/delivery.ts';
+import { HEADER } from './headers.ts';
+
+/**
+ * Form of headers in a table:
+ *
+ * ```
+ * block  = format (1 byte, 1) header*
+ * header = code (1 byte) [length name]  length value      name only when code is 0
+ * length = unsigned LEB128, at most 4 bytes
+ * ```
+ *
+ * The position in this list is the stored code: append only. A new name is readable one release before it is written
+ * as a code (P-T9).
+ */
+const NAMES: readonly string[] = [
+  '', // code 0: the name follows
+  HEADER.id,
+  HEADER.type,
+  HEADER.version,
+  HEADER.aggregateType,
+  HEADER.aggregateId,
+  HEADER.occurredAt,
+  HEADER.contentType,
+  HEADER.correlationId,
+  HEADER.causationId,
+  HEADER.sequence,
+  HEADER.publishedAt,
+  HEADER.replay,
+  HEADER.gap,
+  HEADER.traceparent,
+  HEADER.tracestate,
+];
+const CODES: ReadonlyMap<string, number> = new Map(NAMES.slice(1).map((name, index) => [name, index + 1]));
+const FORMAT = 1;
+const MAX_LENGTH = 0x0f_ff_ff_ff;
+
+function lengthSize(length: number): number {
+  if (length < 0x80) return 1;
+  if (length < 0x4000) return 2;
+  return length < 0x20_0000 ? 3 : 4;
+}
+
+/** Bytes that {@link encodeHeaders} needs. */
+export function headerBlockBytes(headers: readonly WireHeader[]): number {
+  let size = 1;
+  for (const [name, value] of headers) {
+    size += 1 + lengthSize(value.length) + value.length;
+    if (CODES.has(name)) continue;
+    const bytes = Buffer.byteLength(name);
+    size += lengthSize(bytes) + bytes;
+  }
+  return size;
+}
+
+/** The stored form of headers; names may repeat, order is kept. */
+export function encodeHeaders(headers: readonly WireHeader[]): Buffer {
+  const block = Buffer.allocUnsafe(headerBlockBytes(headers));
+  let at = block.writeUInt8(FORMAT, 0);
+  const putLength = (length: number): void => {
+    if (length > MAX_LENGTH) throw new TxboxError('HEADER_INVALID', `A header has at most ${MAX_LENGTH} bytes, got ${length}.`);
+    let rest = length;
+    while (rest >= 0x80) {
+      block[at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    block[at++] = rest;
+  };
+  for (const [name, value] of headers) {
+    const code = CODES.get(name) ?? 0;
+    block[at++] = code;
+    if (code === 0) {
+      putLength(Buffer.byteLength(name));
+      at += block.write(name, at);
+    }
+    putLength(value.length);
+    at += value.copy(block, at);
+  }
+  return block;
+}
+
+/** The headers of a stored block; values are views into it. Throws `MESSAGE_UNREADABLE` for damaged bytes. */
+export function decodeHeaders(block: Buffer): WireHeader[] {
+  if (block[0] !== FORMAT) throw damaged(`its format is ${block[0] ?? 'missing'}, known is ${FORMAT}`);
+  const headers: WireHeader[] = [];
+  let at = 1;
+  const take = (): Buffer => {
+    let length = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = block[at++];
+      if (byte === undefined || shift > 21) throw damaged(`a length is cut off at byte ${at - 1}`);
+      length |= (byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+    }
+    if (at + length > block.length) throw damaged(`a header ends at byte ${at + length} of ${block.length}`);
+    const bytes = block.subarray(at, at + length);
+    at += length;
+    return bytes;
+  };
+  while (at < block.length) {
+    const code = block[at++] as number;
+    const name = code === 0 ? take().toString('utf8') : NAMES[code];
+    if (name === undefined) throw damaged(`name code ${code} is unknown`);
+    headers.push([name, take()]);
+  }
+  return headers;
+}
+
+function damaged(reason: string): TxboxError {
+  return new TxboxError('MESSAGE_UNREADABLE', `A stored header block cannot be read: ${reason}.`);
+}

@@ -1,0 +1,87 @@
+import { isUtf8 } from 'node:buffer';
+import type { Codec } from './codec.ts';
+
+/** Deeper values take the checked way, which also finds cycles. */
+const PLAIN_DEPTH = 100;
+
+/**
+ * JSON as UTF-8, content type `application/json`. `toJSON` is honoured; properties that are `undefined` are left out.
+ *
+ * Refuses what JSON would change silently, naming the path: `bigint`, `NaN`, infinities, integers that are not safe,
+ * invalid dates, cycles, and a payload that is `undefined` as a whole. Carry such values as text, or use another codec.
+ */
+// `any` on purpose: what JSON gives back is checked by the event's schema, and a codec fits every payload type.
+export const jsonCodec: Codec<any> = {
+  contentType: 'application/json',
+  encode(value: unknown) {
+    const text = isPlain(value, 0) ? JSON.stringify(value) : checkedStringify(value);
+    if (text === undefined) throw new TypeError(`$ is ${typeof value}, which JSON cannot express`);
+    return Buffer.from(text, 'utf8');
+  },
+  decode(bytes) {
+    if (!isUtf8(bytes)) throw new TypeError('the bytes are not UTF-8');
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+  },
+};
+
+/** True when `JSON.stringify` alone cannot change anything silently: the usual case, and several times cheaper than a replacer. */
+function isPlain(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+    case 'undefined':
+      return true;
+    case 'number':
+      return Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value);
+    case 'object':
+      break;
+    default:
+      return false;
+  }
+  if (value === null) return true;
+  if (depth > PLAIN_DEPTH) return false;
+  if (Array.isArray(value)) return value.every((item) => isPlain(item, depth + 1));
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return value instanceof Date && !Number.isNaN(value.getTime());
+  if (value instanceof Number || value instanceof BigInt) return false;
+  for (const key in value) {
+    if (!isPlain((value as Record<string, unknown>)[key], depth + 1)) return false;
+  }
+  return true;
+}
+
+/** `JSON.stringify` that looks at every value as it will be written, after `toJSON`. */
+function checkedStringify(root: unknown): string | undefined {
+  const holders: object[] = [];
+  const keys: string[] = [];
+  return JSON.stringify(root, function (this: object, key: string, value: unknown): unknown {
+    // The holder of what comes next is somewhere on the way down to here: what lies beyond it is finished.
+    while (holders.length > 0 && holders.at(-1) !== this) {
+      holders.pop();
+      keys.pop();
+    }
+    const path = (): string => pathOf([...keys.slice(1), key]);
+    if (holders.length === 0 && key === '') keys.length = 0;
+    if (key in this && (this as Record<string, unknown>)[key] instanceof Date && value === null) throw new TypeError(`${path()} is an invalid Date`);
+    const plain = value instanceof Number || value instanceof BigInt ? value.valueOf() : value;
+    if (typeof plain === 'bigint') throw new TypeError(`${path()} is a bigint, which JSON cannot express`);
+    if (typeof plain === 'number' && !Number.isFinite(plain)) throw new TypeError(`${path()} is ${plain}, which JSON would turn into null`);
+    if (typeof plain === 'number' && Number.isInteger(plain) && !Number.isSafeInteger(plain)) {
+      throw new TypeError(`${path()} is ${plain}, an integer beyond 2^53 - 1, which readers would round`);
+    }
+    if (typeof value === 'object' && value !== null) {
+      if (holders.includes(value)) throw new TypeError(`${path()} is cyclic`);
+      holders.push(value);
+      keys.push(key);
+    }
+    return value;
+  });
+}
+
+function pathOf(keys: readonly string[]): string {
+  let path = '$';
+  for (const key of keys) {
+    if (key === '') continue;
+    path += /^(?:0|[1-9]\d*)$/.test(key) ? `[${key}]` : /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+  }
+  return path;
+}
