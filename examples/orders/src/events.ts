@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 /** The contract between the order service, which adds the event, and the billing service, which handles it. */
 export const OrderPlaced = defineEvent('order.placed', {
-  topic: 'orders',
+  topic: process.env['ORDERS_TOPIC'] ?? 'orders',
   version: 1,
   schema: z.object({
     orderId: z.string(),
