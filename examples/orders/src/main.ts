@@ -103,7 +103,9 @@ function showProgress(ledger: Ledger): () => void {
 function report(options: DemoOptions, result: Result): void {
   const { lost, doubled, outOfOrder, ghosts } = result;
   say(`orders committed ${result.committed}, rolled back ${result.rolledBack}; in the log ${result.published}, applied ${result.applied}`);
-  say(`lost ${lost}, doubled ${doubled}, out of order ${outOfOrder}, ghosts ${ghosts} (repeats in the log, absorbed by the inbox: ${result.duplicatesInLog})`);
+  say(
+    `lost ${lost}, doubled ${doubled}, out of order ${outOfOrder}, ghosts ${ghosts} (repeats in the log, absorbed by the inbox: ${result.duplicatesInLog})`,
+  );
   if (!options.json) return;
   process.stdout.write(`${JSON.stringify({ stack: options.stack, db: options.db, ...result, seconds: seconds() })}\n`);
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
+import type { MessageSource } from '@txbox/core/spi';
 import { embeddedSource } from '@txbox/embedded';
 import { kafkajsSource } from '@txbox/kafka/kafkajs';
-import type { MessageSource } from '@txbox/core/spi';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 
 /** What differs between stacks. The services read it from the file that `TXBOX_DEMO_SETTINGS` names; their code is the same. */

@@ -58,10 +58,18 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions | { reado
     }),
   ) as Record<keyof typeof BOUNDS, number>;
   const stack = values['stack'];
-  if (stack !== 'embedded' && stack !== 'kafka') return { problems: [...problems, `--stack must be embedded or kafka, got ${String(stack)}`] };
+  if (stack !== 'embedded' && stack !== 'kafka')
+    return { problems: [...problems, `--stack must be embedded or kafka, got ${String(stack)}`] };
   const known: readonly string[] = DATABASES[stack];
   const db = values['db'] ?? known[0];
   if (!known.includes(String(db))) problems.push(`--db of the ${stack} stack must be ${known.join(' or ')}, got ${String(db)}`);
   if (problems.length > 0) return { problems };
-  return { stack, db: db as DemoOptions['db'], ...numbers, json: values['json'] === true, keep: values['keep'] === true, help: values['help'] === true };
+  return {
+    stack,
+    db: db as DemoOptions['db'],
+    ...numbers,
+    json: values['json'] === true,
+    keep: values['keep'] === true,
+    help: values['help'] === true,
+  };
 }

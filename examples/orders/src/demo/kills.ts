@@ -33,7 +33,9 @@ export async function killRepeatedly(plan: KillPlan): Promise<Kills> {
       await service.kill();
       done[service.name] += 1;
       const { committed, pending, applied } = await plan.ledger.counts();
-      plan.say(`SIGKILL ${service.name} (${done[service.name]} of ${plan.kills}): ${pending} rows unsettled, ${committed - applied} events not applied; restarted`);
+      plan.say(
+        `SIGKILL ${service.name} (${done[service.name]} of ${plan.kills}): ${pending} rows unsettled, ${committed - applied} events not applied; restarted`,
+      );
       service.start();
     }
   }

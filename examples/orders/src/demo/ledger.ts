@@ -30,7 +30,8 @@ const APPLIED = 'SELECT orderId, customerId, customerVersion AS version FROM inv
 export async function openLedger(settings: Settings): Promise<Ledger> {
   const orders = await open(settings.ordersDatabase);
   const billing = await open(settings.billingDatabase);
-  const count = async (query: Query, table: string): Promise<number> => Number((await query(`SELECT COUNT(*) AS n FROM ${table}`))[0]?.['n']);
+  const count = async (query: Query, table: string): Promise<number> =>
+    Number((await query(`SELECT COUNT(*) AS n FROM ${table}`))[0]?.['n']);
   return {
     committed: async () => (await orders.query(COMMITTED)) as unknown as Entry[],
     applied: async () => (await billing.query(APPLIED)) as unknown as Entry[],

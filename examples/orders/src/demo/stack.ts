@@ -117,7 +117,10 @@ async function kafkaStack(run: string, choice: StackChoice): Promise<MadeStack> 
 }
 
 async function startServices(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
-  const child = spawn(process.execPath, [join(ROOT, 'tools/services.mjs'), 'start', ...names], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [join(ROOT, 'tools/services.mjs'), 'start', ...names], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const lines = (await text(child.stdout)).split('\n').filter((line) => line.includes('='));
   if (child.exitCode === null) await once(child, 'exit');
   if (child.exitCode !== 0) throw new Error(`the servers ${names.join(', ')} did not start; the reason stands above`);

@@ -1,9 +1,9 @@
-import type { Settings } from '../settings.ts';
-import { dataSourceOf } from '../settings.ts';
+import { Invoice } from '../billing/invoice.entity.ts';
 import { Customer } from '../orders/customer.entity.ts';
 import { Order } from '../orders/order.entity.ts';
 import { customerId } from '../orders/order-requests.ts';
-import { Invoice } from '../billing/invoice.entity.ts';
+import type { Settings } from '../settings.ts';
+import { dataSourceOf } from '../settings.ts';
 
 /** Creates the services' own tables and the customers. The framework's tables are made by `txbox migrate`. */
 export async function createTables(settings: Settings, customers: number): Promise<void> {

@@ -5,8 +5,8 @@ import { createOutbox } from '@txbox/outbox/typeorm';
 import { dataSourceOf, readSettings } from '../settings.ts';
 import { Customer } from './customer.entity.ts';
 import { Order } from './order.entity.ts';
-import { CardDeclined, type OrderRequest, OrderService } from './order-service.ts';
 import { orderRequests } from './order-requests.ts';
+import { CardDeclined, type OrderRequest, OrderService } from './order-service.ts';
 
 const { values } = parseArgs({
   options: {
