@@ -1,0 +1,98 @@
+// The configuration file of a broker.
+import { join } from 'node:path';
+import { cached } from './package-cache.mjs';
+
+/** Account of the SASL listeners; its form is that of a managed Kafka (instance and user joined by `#`). */
+export const SASL = { user: 'ckafka-abc123#app', password: 's3cret' };
+
+const PLAIN_LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule';
+const SCRAM_LOGIN = 'org.apache.kafka.common.security.scram.ScramLoginModule';
+
+/**
+ * Listeners: PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, and PROXIEDn. The last are bound to one port and advertise another,
+ * where a test puts its proxy: a client that bootstraps through the proxy then stays behind it.
+ */
+export function brokerProperties({ version, nodes, id, ports, port, logs, proxiedOf, zookeeper, scram }) {
+  const at = (listener, node = id) => ports[port(node, listener)];
+  const replication = Math.min(3, nodes.length);
+  const inSync = replication > 1 ? 2 : 1;
+  const proxied = proxiedOf.map((it) => ({ name: it.toUpperCase(), bound: at(it), advertised: at(`${it}.advertised`) }));
+  const mechanisms = scram ? ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] : ['PLAIN'];
+
+  const open = [
+    `PLAINTEXT://127.0.0.1:${at('plain')}`,
+    `SASL_PLAINTEXT://127.0.0.1:${at('sasl')}`,
+    `SASL_SSL://localhost:${at('ssl')}`,
+  ];
+  const listeners = [...open, ...proxied.map((it) => `${it.name}://127.0.0.1:${it.bound}`)];
+  const advertised = [...open, ...proxied.map((it) => `${it.name}://127.0.0.1:${it.advertised}`)];
+  const protocols = ['PLAINTEXT:PLAINTEXT', 'SASL_PLAINTEXT:SASL_PLAINTEXT', 'SASL_SSL:SASL_SSL', ...proxied.map((it) => `${it.name}:PLAINTEXT`)];
+
+  const cluster = zookeeper
+    ? { 'broker.id': id, 'zookeeper.connect': `127.0.0.1:${ports[zookeeper]}` }
+    : {
+        'process.roles': 'broker,controller',
+        'node.id': id,
+        'controller.quorum.voters': nodes.map((node) => `${node}@127.0.0.1:${at('controller', node)}`).join(','),
+        'controller.listener.names': 'CONTROLLER',
+      };
+  if (!zookeeper) {
+    listeners.push(`CONTROLLER://127.0.0.1:${at('controller')}`);
+    protocols.push('CONTROLLER:PLAINTEXT');
+  }
+
+  const logins = {};
+  for (const listener of ['sasl_plaintext', 'sasl_ssl']) {
+    for (const mechanism of mechanisms) {
+      const login = mechanism === 'PLAIN' ? `${PLAIN_LOGIN} required "user_${SASL.user}"="${SASL.password}";` : `${SCRAM_LOGIN} required;`;
+      logins[`listener.name.${listener}.${mechanism.toLowerCase()}.sasl.jaas.config`] = login;
+    }
+  }
+
+  return format({
+    ...cluster,
+    listeners: listeners.join(','),
+    'advertised.listeners': advertised.join(','),
+    'listener.security.protocol.map': protocols.join(','),
+    'inter.broker.listener.name': 'PLAINTEXT',
+    'sasl.enabled.mechanisms': mechanisms.join(','),
+    ...logins,
+    // Brokers before 3.x refuse an unencrypted PEM key.
+    'ssl.keystore.type': 'PKCS12',
+    'ssl.keystore.location': join(cached('certificate'), 'server.p12'),
+    'ssl.keystore.password': 'changeit',
+    'ssl.key.password': 'changeit',
+    'log.dirs': logs,
+    'auto.create.topics.enable': false,
+    'num.partitions': 1,
+    'default.replication.factor': replication,
+    'min.insync.replicas': inSync,
+    'offsets.topic.replication.factor': replication,
+    'offsets.topic.num.partitions': 4,
+    'transaction.state.log.replication.factor': replication,
+    'transaction.state.log.min.isr': inSync,
+    'transaction.state.log.num.partitions': 4,
+    ...(version.startsWith('4.') && {
+      'share.coordinator.state.topic.replication.factor': replication,
+      'share.coordinator.state.topic.min.isr': inSync,
+    }),
+    'message.max.bytes': 12_582_912,
+    'replica.fetch.max.bytes': 12_582_912,
+    'group.initial.rebalance.delay.ms': 0,
+    'group.min.session.timeout.ms': 500,
+    'log.segment.delete.delay.ms': 1000,
+    'log.cleaner.dedupe.buffer.size': 16_777_216,
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+    // Waiting for other brokers to take over makes no sense alone.
+    'controlled.shutdown.enable': nodes.length > 1,
+    ...(nodes.length > 1 && { 'broker.session.timeout.ms': 9000, 'replica.lag.time.max.ms': 10_000 }),
+  });
+}
+
+// The format's escape character is the backslash.
+function format(properties) {
+  return Object.entries(properties)
+    .map(([key, value]) => `${key}=${String(value).replaceAll('\\', '\\\\')}\n`)
+    .join('');
+}
