@@ -1,1 +1,43 @@
-export {};
+export type { Codec } from './contract/codec.ts';
+export { decodeMessage, decodePayload, headerOf } from './contract/decode-message.ts';
+export { encodeMessage } from './contract/encode-message.ts';
+export type { EventDefinition, PayloadInputOf, PayloadOf } from './contract/event.ts';
+export { decodeHeaders, encodeHeaders, headerBlockBytes } from './contract/header-block.ts';
+export { HEADER, isReservedHeader } from './contract/headers.ts';
+export { bucketOf, murmur2 } from './contract/key-hash.ts';
+export type { AddOptions, EncodedMessage, HeaderValue, Message } from './contract/message.ts';
+export { type MessageId, messageIdFromBytes, messageIdToBytes, newMessageIdBytes } from './contract/message-id.ts';
+export type { LeaseRecord, LeaseSlot, LeaseStore } from './lease/lease-store.ts';
+export { type Clock, systemClock } from './runtime/clock.ts';
+export type { Command, CommandContext, CommandOption, CommandOutput } from './runtime/command.ts';
+export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';
+export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
+export { Lifecycle, type LifecycleState, type LifecycleWork } from './runtime/lifecycle.ts';
+export { type Logger, silentLogger } from './runtime/logger.ts';
+export { type Loop, type LoopOptions, startLoop } from './runtime/loop.ts';
+export {
+  callable,
+  checkOptions,
+  flag,
+  integerWithin,
+  listOf,
+  loggerLike,
+  type OptionChecks,
+  type OptionRule,
+  objectValue,
+  objectWith,
+  oneOf,
+  text,
+} from './runtime/options.ts';
+export { type BackoffOptions, backoffMs } from './runtime/retry-policy.ts';
+export { decodeWake, encodeWake, onLocalWake, wakeLocally } from './runtime/wake.ts';
+export type { Dialect, SqlErrorKind } from './sql/dialect.ts';
+export type { Migration, MigrationComponent } from './sql/migration.ts';
+export type { Database, OwnedSession, SqlResult, SqlRow, SqlSession, SqlValue } from './sql/session.ts';
+export { DEFAULT_TABLE_PREFIX, type TableNames, tableNames, tablePrefix } from './sql/table-names.ts';
+export { type EventSink, eventSinkOf, registerEventSink } from './transaction/event-sink.ts';
+export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';
+export type { Doom, TransactionResource, UnitOfWork, UnitState } from './transaction/unit-of-work.ts';
+export type { Delivery, WireHeader } from './transport/delivery.ts';
+export type { DeliveryBatch, MessageSource, SubscribeOptions, Subscription } from './transport/message-source.ts';
+export type { Publisher, PublishFailureKind, PublishReceipt, PublishRequest, TopicDescription, WireRecord } from './transport/publisher.ts';

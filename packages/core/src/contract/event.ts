@@ -1,16 +1,40 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { TxboxError } from '../runtime/error.ts';
+import { callable, checkOptions, integerWithin, type OptionRule, objectValue, objectWith } from '../runtime/options.ts';
 import type { Codec } from './codec.ts';
+import { jsonCodec } from './json-codec.ts';
 import type { HeaderValue } from './message.ts';
 
-/** What `defineEvent` takes. */
+/** What an event is about, for readers of the log and of the outbox table. */
+export interface AggregateDefinition<Out> {
+  /** At most 255 characters. */
+  readonly type: string;
+  /** At most 255 characters. */
+  readonly id: (payload: Out) => string;
+}
+
+/** What {@link defineEvent} takes. */
 export interface EventOptions<In, Out> {
+  /** Kafka's rule: 1 to 249 of `a-z A-Z 0-9 . _ -`. */
   readonly topic: string;
+  /** Version of the contract, a whole number from 1. Default 1. */
   readonly version?: number;
+  /**
+   * Any Standard Schema validator that answers synchronously. It describes the wire value: what it returns is sent,
+   * and the consumer validates that again, so its output must be valid input. Default: none, payloads are not checked.
+   */
   readonly schema?: StandardSchemaV1<In, Out>;
+  /** The message key, at most 255 bytes (text as UTF-8): messages of one key are in order. `null` = no key, no order. */
   readonly key: (payload: Out) => string | Uint8Array | null;
-  readonly aggregate?: { readonly type: string; readonly id: (payload: Out) => string };
+  readonly aggregate?: AggregateDefinition<Out>;
+  /** Further headers of every message; `add`'s own win. */
   readonly headers?: (payload: Out) => Readonly<Record<string, HeaderValue>>;
+  /**
+   * Most bytes of key, headers and payload together. Default 1,000,000, which fits Kafka's default `message.max.bytes`
+   * (1,048,588) with the framing of a record batch. Raise it together with the topic's limit.
+   */
   readonly maxBytes?: number;
+  /** Default {@link jsonCodec}. */
   readonly codec?: Codec<Out>;
 }
 
@@ -21,7 +45,7 @@ export interface EventDefinition<Name extends string = string, In = any, Out = a
   readonly version: number;
   readonly schema: StandardSchemaV1<In, Out> | undefined;
   readonly key: (payload: Out) => string | Uint8Array | null;
-  readonly aggregate: { readonly type: string; readonly id: (payload: Out) => string } | undefined;
+  readonly aggregate: AggregateDefinition<Out> | undefined;
   readonly headers: ((payload: Out) => Readonly<Record<string, HeaderValue>>) | undefined;
   readonly maxBytes: number;
   readonly codec: Codec<Out>;
@@ -32,3 +56,91 @@ export type PayloadInputOf<E> = E extends EventDefinition<string, infer In, any>
 
 /** What a handler gets for an event, and what travels. */
 export type PayloadOf<E> = E extends EventDefinition<string, any, infer Out> ? Out : never;
+
+/** Options of an event with a schema: its types are the event's. */
+interface SchemaEventOptions<In, Out extends In> extends EventOptions<In, Out> {
+  readonly schema: StandardSchemaV1<In, Out>;
+}
+
+/** Options of an event without a schema: the parameter of `key` gives the payload's type. */
+interface PlainEventOptions<Payload> extends EventOptions<Payload, Payload> {
+  readonly schema?: never;
+}
+
+const MAX_NAME = 255;
+const TOPIC = /^[a-zA-Z0-9._-]{1,249}$/;
+const DEFAULT_MAX_BYTES = 1_000_000;
+
+const topicRule: OptionRule = (value) =>
+  typeof value === 'string' && TOPIC.test(value) && value !== '.' && value !== '..'
+    ? undefined
+    : 'must be 1 to 249 characters of a-z A-Z 0-9 . _ - and neither "." nor ".."';
+
+const schemaRule: OptionRule = (value) => {
+  const standard =
+    typeof value === 'object' || typeof value === 'function' ? (value as Partial<StandardSchemaV1> | null)?.['~standard'] : undefined;
+  return standard?.version === 1 && typeof standard.validate === 'function'
+    ? undefined
+    : 'must be a Standard Schema validator (zod, valibot, arktype, …)';
+};
+
+const aggregateRule: OptionRule = (value) => {
+  const problem = objectValue(value);
+  if (problem !== undefined) return problem;
+  const { type, id, ...rest } = value as Record<string, unknown>;
+  if (typeof type !== 'string' || type === '' || type.length > MAX_NAME) return `must have a type of 1 to ${MAX_NAME} characters`;
+  if (typeof id !== 'function') return 'must have a function id';
+  const unknown = Object.keys(rest);
+  return unknown.length === 0 ? undefined : `has unknown properties ${unknown.join(', ')}`;
+};
+
+const codecRule: OptionRule = (value) =>
+  objectWith('encode', 'decode')(value) ??
+  (typeof (value as Codec).contentType === 'string' && (value as Codec).contentType !== '' ? undefined : 'must have a contentType');
+
+/**
+ * Defines an event. The name is unique among the events of a topic, 1 to 255 characters without white space.
+ * Throws `EVENT_INVALID` with all problems at once.
+ */
+export function defineEvent<const Name extends string, In, Out extends In>(
+  name: Name,
+  options: SchemaEventOptions<In, Out>,
+): EventDefinition<Name, In, Out>;
+export function defineEvent<const Name extends string, Payload>(
+  name: Name,
+  options: PlainEventOptions<Payload>,
+): EventDefinition<Name, Payload, Payload>;
+export function defineEvent(name: string, options: EventOptions<any, any>): EventDefinition {
+  if (typeof name !== 'string' || name.length > MAX_NAME || !/^[^\s\p{Cc}]+$/u.test(name)) {
+    throw new TxboxError(
+      'EVENT_INVALID',
+      `An event's name has 1 to ${MAX_NAME} characters and no white space, got ${JSON.stringify(name)}.`,
+    );
+  }
+  const checked = checkOptions<EventOptions<any, any>>(`defineEvent("${name}")`, options, {
+    code: 'EVENT_INVALID',
+    defaults: { version: 1, maxBytes: DEFAULT_MAX_BYTES, codec: jsonCodec },
+    optional: ['schema', 'aggregate', 'headers'],
+    rules: {
+      topic: topicRule,
+      version: integerWithin(1, 0x7fff_ffff),
+      schema: schemaRule,
+      key: callable,
+      aggregate: aggregateRule,
+      headers: callable,
+      maxBytes: integerWithin(1, 0x3fff_ffff),
+      codec: codecRule,
+    },
+  });
+  return Object.freeze({
+    name,
+    topic: checked.topic,
+    version: checked.version as number,
+    schema: checked.schema,
+    key: checked.key,
+    aggregate: checked.aggregate,
+    headers: checked.headers,
+    maxBytes: checked.maxBytes as number,
+    codec: checked.codec as Codec,
+  });
+}

@@ -51,37 +51,40 @@ function isPlain(value: unknown, depth: number): boolean {
 
 /** `JSON.stringify` that looks at every value as it will be written, after `toJSON`. */
 function checkedStringify(root: unknown): string | undefined {
-  const holders: object[] = [];
+  const ancestors: object[] = [];
   const keys: string[] = [];
-  return JSON.stringify(root, function (this: object, key: string, value: unknown): unknown {
-    // The holder of what comes next is somewhere on the way down to here: what lies beyond it is finished.
-    while (holders.length > 0 && holders.at(-1) !== this) {
-      holders.pop();
+  return JSON.stringify(root, function (this: Record<string, unknown>, key: string, value: unknown): unknown {
+    // `this` holds what is looked at, so it is the last ancestor; what was entered after it is finished.
+    while (ancestors.length > 0 && ancestors.at(-1) !== this) {
+      ancestors.pop();
       keys.pop();
     }
-    const path = (): string => pathOf([...keys.slice(1), key]);
-    if (holders.length === 0 && key === '') keys.length = 0;
-    if (key in this && (this as Record<string, unknown>)[key] instanceof Date && value === null) throw new TypeError(`${path()} is an invalid Date`);
-    const plain = value instanceof Number || value instanceof BigInt ? value.valueOf() : value;
-    if (typeof plain === 'bigint') throw new TypeError(`${path()} is a bigint, which JSON cannot express`);
-    if (typeof plain === 'number' && !Number.isFinite(plain)) throw new TypeError(`${path()} is ${plain}, which JSON would turn into null`);
-    if (typeof plain === 'number' && Number.isInteger(plain) && !Number.isSafeInteger(plain)) {
-      throw new TypeError(`${path()} is ${plain}, an integer beyond 2^53 - 1, which readers would round`);
-    }
+    const problem = problemOf(this[key], value, ancestors);
+    if (problem !== undefined) throw new TypeError(`${pathOf(ancestors.length === 0 ? [] : [...keys.slice(1), key])} ${problem}`);
     if (typeof value === 'object' && value !== null) {
-      if (holders.includes(value)) throw new TypeError(`${path()} is cyclic`);
-      holders.push(value);
+      ancestors.push(value);
       keys.push(key);
     }
     return value;
   });
 }
 
+function problemOf(original: unknown, value: unknown, ancestors: readonly object[]): string | undefined {
+  if (value === null && original instanceof Date) return 'is an invalid Date';
+  if (typeof value === 'object' && value !== null && ancestors.includes(value)) return 'is cyclic';
+  const plain = value instanceof Number || value instanceof BigInt ? value.valueOf() : value;
+  if (typeof plain === 'bigint') return 'is a bigint, which JSON cannot express';
+  if (typeof plain !== 'number') return undefined;
+  if (!Number.isFinite(plain)) return `is ${plain}, which JSON would turn into null`;
+  if (Number.isInteger(plain) && !Number.isSafeInteger(plain)) return `is ${plain}, an integer beyond 2^53 - 1, which readers would round`;
+  return undefined;
+}
+
 function pathOf(keys: readonly string[]): string {
   let path = '$';
   for (const key of keys) {
-    if (key === '') continue;
-    path += /^(?:0|[1-9]\d*)$/.test(key) ? `[${key}]` : /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+    if (/^(?:0|[1-9]\d*)$/.test(key)) path += `[${key}]`;
+    else path += /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
   }
   return path;
 }

@@ -14,17 +14,10 @@ export function murmur2(data: Uint8Array): number {
     k = Math.imul(k, m);
     h = Math.imul(h, m) ^ k;
   }
-  switch (length - i) {
-    case 3:
-      h ^= (data[i + 2] as number) << 16;
-    // falls through
-    case 2:
-      h ^= (data[i + 1] as number) << 8;
-    // falls through
-    case 1:
-      h ^= data[i] as number;
-      h = Math.imul(h, m);
-  }
+  const rest = length - i;
+  if (rest === 3) h ^= (data[i + 2] as number) << 16;
+  if (rest >= 2) h ^= (data[i + 1] as number) << 8;
+  if (rest >= 1) h = Math.imul(h ^ (data[i] as number), m);
   h ^= h >>> 13;
   h = Math.imul(h, m);
   h ^= h >>> 15;

@@ -29,6 +29,7 @@ export const ERROR_CODES = {
   PAYLOAD_NOT_DECODABLE: { retryable: false },
   MESSAGE_TOO_LARGE: { retryable: false },
   KEY_INVALID: { retryable: false },
+  AGGREGATE_INVALID: { retryable: false },
   HEADER_INVALID: { retryable: false },
   MESSAGE_ID_INVALID: { retryable: false },
   // Options and configuration

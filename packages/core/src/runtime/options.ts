@@ -52,7 +52,8 @@ export function checkOptions<T extends object>(what: string, given: unknown, che
 /** A whole number within bounds, inclusive. Durations (`…Ms`) are whole milliseconds. */
 export function integerWithin(min: number, max: number = Number.MAX_SAFE_INTEGER): OptionRule {
   const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `between ${min} and ${max}`;
-  return (value) => (Number.isInteger(value) && (value as number) >= min && (value as number) <= max ? undefined : `must be a whole number ${range}`);
+  return (value) =>
+    Number.isInteger(value) && (value as number) >= min && (value as number) <= max ? undefined : `must be a whole number ${range}`;
 }
 
 /** Text of at least one character. */

@@ -1,0 +1,160 @@
+import { TxboxError } from '../runtime/error.ts';
+import type { WireHeader } from '../transport/delivery.ts';
+import type { EventDefinition } from './event.ts';
+import { headerBlockBytes } from './header-block.ts';
+import { HEADER, isReservedHeader } from './headers.ts';
+import type { AddOptions, EncodedMessage, HeaderValue } from './message.ts';
+import { messageIdToBytes, newMessageIdBytes } from './message-id.ts';
+import { validatePayload } from './validate-payload.ts';
+
+const MAX_KEY_BYTES = 255;
+const MAX_AGGREGATE_ID = 255;
+/** What the column `headers` (BLOB) holds. */
+const MAX_HEADER_BYTES = 65_535;
+const ADD_OPTIONS: ReadonlySet<string> = new Set<keyof AddOptions>(['headers', 'key', 'id', 'occurredAt']);
+
+/** Headers that are the same for every message of an event, by event. */
+const fixedHeaders = new WeakMap<EventDefinition, readonly WireHeader[]>();
+
+/**
+ * The final, encoded form of a message (P-T5, P-W1): validates (what the validator returns is sent), encodes and checks
+ * every limit. Synchronous, touches nothing. Throws `PAYLOAD_INVALID`, `PAYLOAD_NOT_ENCODABLE`, `MESSAGE_TOO_LARGE`,
+ * `KEY_INVALID`, `AGGREGATE_INVALID`, `HEADER_INVALID`, `MESSAGE_ID_INVALID` or `OPTIONS_INVALID`.
+ */
+export function encodeMessage(event: EventDefinition, payload: unknown, options: AddOptions = {}): EncodedMessage {
+  for (const name in options) {
+    if (!ADD_OPTIONS.has(name)) {
+      throw new TxboxError('OPTIONS_INVALID', `Unknown option ${name} for event ${event.name} (known: ${[...ADD_OPTIONS].join(', ')}).`);
+    }
+  }
+  const value = event.schema === undefined ? payload : validatePayload(event.schema, payload, `Payload of event ${event.name}`);
+  const bytes = encodePayload(event, value);
+  const id = options.id === undefined ? newMessageIdBytes() : messageIdToBytes(options.id);
+  const aggregateId = event.aggregate === undefined ? null : aggregateIdOf(event, value);
+  const key = keyOf(event, value, options);
+  const headers: WireHeader[] = [[HEADER.id, id], ...fixedHeadersOf(event), [HEADER.occurredAt, occurredAtOf(event, options)]];
+  if (aggregateId !== null) headers.push([HEADER.aggregateId, Buffer.from(aggregateId)]);
+  if (event.headers !== undefined || options.headers !== undefined) {
+    const own = { ...event.headers?.(value), ...options.headers };
+    for (const name in own) headers.push(userHeader(event, name, own[name] as HeaderValue));
+  }
+  checkSize(event, key, headers, bytes);
+  return {
+    id,
+    topic: event.topic,
+    key,
+    type: event.name,
+    aggregateType: event.aggregate?.type ?? null,
+    aggregateId,
+    sequence: null,
+    headers,
+    payload: bytes,
+  };
+}
+
+function fixedHeadersOf(event: EventDefinition): readonly WireHeader[] {
+  let headers = fixedHeaders.get(event);
+  if (headers === undefined) {
+    const fixed: WireHeader[] = [
+      [HEADER.type, Buffer.from(event.name)],
+      [HEADER.version, Buffer.from(String(event.version))],
+      [HEADER.contentType, Buffer.from(event.codec.contentType)],
+    ];
+    if (event.aggregate !== undefined) fixed.push([HEADER.aggregateType, Buffer.from(event.aggregate.type)]);
+    headers = fixed;
+    fixedHeaders.set(event, headers);
+  }
+  return headers;
+}
+
+function encodePayload(event: EventDefinition, value: unknown): Buffer {
+  let encoded: Uint8Array;
+  try {
+    encoded = event.codec.encode(value);
+  } catch (cause) {
+    throw new TxboxError('PAYLOAD_NOT_ENCODABLE', `Payload of event ${event.name} cannot be encoded: ${reasonOf(cause)}.`, { cause });
+  }
+  if (!(encoded instanceof Uint8Array)) {
+    throw new TxboxError('PAYLOAD_NOT_ENCODABLE', `The codec of event ${event.name} must return a Uint8Array, got ${typeof encoded}.`);
+  }
+  return Buffer.isBuffer(encoded) ? encoded : Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
+}
+
+function keyOf(event: EventDefinition, value: unknown, options: AddOptions): Buffer | null {
+  let key: unknown = options.key;
+  if (key === undefined) {
+    try {
+      key = event.key(value);
+    } catch (cause) {
+      throw new TxboxError('KEY_INVALID', `The key function of event ${event.name} threw: ${reasonOf(cause)}.`, { cause });
+    }
+  }
+  if (key === null) return null;
+  if (typeof key !== 'string' && !(key instanceof Uint8Array)) {
+    throw new TxboxError('KEY_INVALID', `The key of event ${event.name} must be a string, a Uint8Array or null, got ${typeof key}.`);
+  }
+  const bytes = typeof key === 'string' ? Buffer.from(key, 'utf8') : Buffer.from(key);
+  if (bytes.length > MAX_KEY_BYTES) {
+    throw new TxboxError(
+      'KEY_INVALID',
+      `The key of event ${event.name} has ${bytes.length} bytes, at most ${MAX_KEY_BYTES} are possible. Use a shorter one, for example a hash of it.`,
+      { details: { bytes: bytes.length, maxBytes: MAX_KEY_BYTES } },
+    );
+  }
+  return bytes;
+}
+
+function aggregateIdOf(event: EventDefinition, value: unknown): string {
+  const id: unknown = event.aggregate?.id(value);
+  if (typeof id === 'string' && id.length <= MAX_AGGREGATE_ID) return id;
+  const got = typeof id === 'string' ? `${id.length} characters` : typeof id;
+  throw new TxboxError(
+    'AGGREGATE_INVALID',
+    `The aggregate id of event ${event.name} must be a string of at most ${MAX_AGGREGATE_ID} characters, got ${got}.`,
+  );
+}
+
+function occurredAtOf(event: EventDefinition, options: AddOptions): Buffer {
+  const at = options.occurredAt ?? new Date();
+  if (!(at instanceof Date) || Number.isNaN(at.getTime())) {
+    throw new TxboxError('OPTIONS_INVALID', `occurredAt of event ${event.name} must be a valid Date.`);
+  }
+  return Buffer.from(at.toISOString(), 'latin1');
+}
+
+function userHeader(event: EventDefinition, name: string, value: unknown): WireHeader {
+  if (name === '' || isReservedHeader(name)) {
+    throw new TxboxError(
+      'HEADER_INVALID',
+      `Header ${JSON.stringify(name)} of event ${event.name} is reserved: names may not be empty, begin with txbox- or ce_, nor be content-type, traceparent or tracestate.`,
+    );
+  }
+  if (typeof value === 'string') return [name, Buffer.from(value, 'utf8')];
+  if (value instanceof Uint8Array) return [name, Buffer.from(value)];
+  throw new TxboxError(
+    'HEADER_INVALID',
+    `Header ${name} of event ${event.name} must be a string or a Uint8Array, got ${value === null ? 'null' : typeof value}.`,
+  );
+}
+
+function checkSize(event: EventDefinition, key: Buffer | null, headers: readonly WireHeader[], payload: Buffer): void {
+  const headerBytes = headerBlockBytes(headers);
+  if (headerBytes > MAX_HEADER_BYTES) {
+    throw new TxboxError(
+      'HEADER_INVALID',
+      `The headers of event ${event.name} have ${headerBytes} bytes, at most ${MAX_HEADER_BYTES} are possible.`,
+    );
+  }
+  const bytes = (key?.length ?? 0) + headerBytes + payload.length;
+  if (bytes <= event.maxBytes) return;
+  throw new TxboxError(
+    'MESSAGE_TOO_LARGE',
+    `A message of event ${event.name} has ${bytes} bytes (payload ${payload.length}), its maxBytes is ${event.maxBytes}. ` +
+      'Send a reference instead of the data, or raise maxBytes together with the limit of the topic (max.message.bytes).',
+    { details: { bytes, payloadBytes: payload.length, maxBytes: event.maxBytes } },
+  );
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
