@@ -1,0 +1,66 @@
+import { TxboxError } from '../runtime/error.ts';
+import { checkOptions, integerWithin, type OptionRule } from '../runtime/options.ts';
+import type { Database } from './session.ts';
+
+/** Where a database is and how long to wait for it. */
+export interface DatabaseOptions {
+  /** `mysql://user:password@host:port/database` (also `mariadb://`), or `sqlite:path/to/file`. */
+  readonly url: string;
+  /** Milliseconds until a connection must be there. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+  /** Milliseconds until a statement must be answered; then its connection is closed. MySQL only. Default 30,000. */
+  readonly queryTimeoutMs?: number;
+  /** Milliseconds a statement waits for locks of others: whole seconds on MySQL. Default 1,000; SQLite 5,000. */
+  readonly lockWaitTimeoutMs?: number;
+  /** Milliseconds until the server closes an idle connection (`wait_timeout`), which frees what a frozen process holds. MySQL only. Default 60,000. */
+  readonly idleTimeoutMs?: number;
+}
+
+const SCHEME = /^(mysql|mariadb|sqlite):/i;
+
+const urlRule: OptionRule = (value) => {
+  const scheme = typeof value === 'string' ? SCHEME.exec(value)?.[1]?.toLowerCase() : undefined;
+  if (scheme === undefined) return 'must begin with mysql://, mariadb:// or sqlite:';
+  if (scheme === 'sqlite') return /^sqlite:(?!$|:memory:$)/i.test(value as string) ? undefined : 'must name a file: sqlite:path/to/file';
+  if (!URL.canParse(value as string)) return 'must be a URL';
+  return new URL(value as string).pathname.length > 1 ? undefined : 'must name a database: mysql://host/database';
+};
+
+/**
+ * Opens a database for the relay, an inbox or a tool, and proves it by a first connection. Loads the client lazily.
+ * Throws `OPTIONS_INVALID`, `DEPENDENCY_MISSING` or `DATABASE_UNAVAILABLE`.
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const checked = checkOptions<DatabaseOptions>('database', options, {
+    defaults: { connectTimeoutMs: 10_000, queryTimeoutMs: 30_000, idleTimeoutMs: 60_000 },
+    optional: ['lockWaitTimeoutMs'],
+    rules: {
+      url: urlRule,
+      connectTimeoutMs: integerWithin(1),
+      queryTimeoutMs: integerWithin(1),
+      lockWaitTimeoutMs: integerWithin(0),
+      idleTimeoutMs: integerWithin(1_000),
+    },
+  }) as Required<DatabaseOptions>;
+  if (/^sqlite:/i.test(checked.url)) {
+    const { openSqlite } = await load('better-sqlite3', () => import('./sessions/better-sqlite3.ts'));
+    return openSqlite({
+      path: checked.url.slice('sqlite:'.length).replace(/^\/\/(?=\/)/, ''),
+      lockWaitTimeoutMs: checked.lockWaitTimeoutMs ?? 5_000,
+    });
+  }
+  const { openMysql } = await load('mysql2', () => import('./sessions/mysql2.ts'));
+  return openMysql({ ...checked, url: checked.url.replace(/^mariadb:/i, 'mysql:'), lockWaitTimeoutMs: checked.lockWaitTimeoutMs ?? 1_000 });
+}
+
+async function load<T>(client: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    throw new TxboxError(
+      'DEPENDENCY_MISSING',
+      `The package ${client} is needed for this database and cannot be loaded: npm install ${client}.`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,215 @@
+import mysql from 'mysql2';
+import { TxboxError } from '../../runtime/error.ts';
+import type { Dialect } from '../dialect.ts';
+import { mysqlDialect } from '../dialects/mysql.ts';
+import type { Database, OwnedSession, SqlResult, SqlRow, SqlValue } from '../session.ts';
+
+/** Settings of {@link openMysql}. */
+export interface MysqlSettings {
+  /** `mysql://user:password@host:port/database`, parameters as mysql2 takes them. */
+  readonly url: string;
+  readonly connectTimeoutMs: number;
+  readonly queryTimeoutMs: number;
+  readonly lockWaitTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+const MAX_IDLE = 4;
+
+/** The relay's and the tools' own access to MySQL or MariaDB by mysql2. */
+export async function openMysql(settings: MysqlSettings): Promise<Database> {
+  const database = new MysqlDatabase(settings);
+  await database.connect();
+  return database;
+}
+
+class MysqlDatabase implements Database {
+  readonly description: string;
+  readonly #settings: MysqlSettings;
+  #dialect: Dialect = mysqlDialect();
+  #idle: { readonly session: MysqlSession; readonly since: number }[] = [];
+  readonly #open = new Set<MysqlSession>();
+  #closed = false;
+
+  constructor(settings: MysqlSettings) {
+    this.#settings = settings;
+    const url = new URL(settings.url);
+    this.description = `mysql://${url.host}${url.pathname}`;
+  }
+
+  get dialect(): Dialect {
+    return this.#dialect;
+  }
+
+  /** Learns what differs by server; the connection stays for the first session. */
+  async connect(): Promise<void> {
+    const session = await this.session();
+    const [row] = await session.query('SELECT @@max_allowed_packet');
+    this.#dialect = mysqlDialect(Number(row?.[0] ?? 0));
+    await session.release();
+  }
+
+  async session(): Promise<OwnedSession> {
+    if (this.#closed) throw new TxboxError('STOPPED', `${this.description} was closed.`);
+    // The server closes what is idle for `idleTimeoutMs`; what is near that is not worth the risk.
+    const staleAt = performance.now() - this.#settings.idleTimeoutMs / 2;
+    for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
+      if (!idle.session.broken && idle.since > staleAt) return idle.session;
+      idle.session.destroy();
+    }
+    return this.#connect();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#idle = [];
+    await Promise.all([...this.#open].map((session) => session.end()));
+  }
+
+  async #connect(): Promise<MysqlSession> {
+    const { url, connectTimeoutMs, lockWaitTimeoutMs, idleTimeoutMs } = this.#settings;
+    const connection = mysql.createConnection({
+      uri: url,
+      connectTimeout: connectTimeoutMs,
+      rowsAsArray: true,
+      dateStrings: true,
+      supportBigNumbers: true,
+      multipleStatements: false,
+      charset: 'utf8mb4',
+    });
+    const session = new MysqlSession(connection, () => this.#dialect, this.#settings.queryTimeoutMs, {
+      release: (released) => this.#takeBack(released),
+      forget: (gone) => this.#forget(gone),
+    });
+    this.#open.add(session);
+    try {
+      await new Promise<void>((resolve, reject) => connection.connect((error) => (error ? reject(error) : resolve())));
+      const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
+      // A strict mode of our own, and no mode in which the client's escaping of literals would mean something else.
+      await session.execute(
+        "SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', " +
+          `innodb_lock_wait_timeout = ${seconds(lockWaitTimeoutMs)}, wait_timeout = ${seconds(idleTimeoutMs)}`,
+      );
+      await session.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
+      return session;
+    } catch (cause) {
+      session.destroy();
+      const reason = cause instanceof Error ? cause.message || (cause as { code?: string }).code : String(cause);
+      throw new TxboxError('DATABASE_UNAVAILABLE', `${this.description} cannot be reached: ${reason}.`, { cause });
+    }
+  }
+
+  #takeBack(session: MysqlSession): void {
+    if (this.#closed || session.broken || this.#idle.length >= MAX_IDLE) session.destroy();
+    else this.#idle.push({ session, since: performance.now() });
+  }
+
+  #forget(session: MysqlSession): void {
+    this.#open.delete(session);
+    this.#idle = this.#idle.filter((idle) => idle.session !== session);
+  }
+}
+
+/** What a session tells its database. */
+interface SessionOwner {
+  release(session: MysqlSession): void;
+  forget(session: MysqlSession): void;
+}
+
+class MysqlSession implements OwnedSession {
+  readonly #connection: mysql.Connection;
+  readonly #dialect: () => Dialect;
+  readonly #queryTimeoutMs: number;
+  readonly #owner: SessionOwner;
+  #inTransaction = false;
+  #broken = false;
+
+  constructor(connection: mysql.Connection, dialect: () => Dialect, queryTimeoutMs: number, owner: SessionOwner) {
+    this.#connection = connection;
+    this.#dialect = dialect;
+    this.#queryTimeoutMs = queryTimeoutMs;
+    this.#owner = owner;
+    // An idle connection that dies says so here; without a listener the process would end.
+    connection.on('error', () => this.destroy());
+    connection.on('end', () => this.destroy());
+  }
+
+  get dialect(): Dialect {
+    return this.#dialect();
+  }
+
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  async query(sql: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> {
+    return (await this.#run(sql, values)) as SqlRow[];
+  }
+
+  async execute(sql: string, values: readonly SqlValue[] = []): Promise<SqlResult> {
+    const { affectedRows } = (await this.#run(sql, values)) as mysql.ResultSetHeader;
+    return { affectedRows };
+  }
+
+  async begin(): Promise<void> {
+    this.#inTransaction = true;
+    await this.execute('START TRANSACTION');
+  }
+
+  async commit(): Promise<void> {
+    await this.execute('COMMIT');
+    this.#inTransaction = false;
+  }
+
+  async rollback(): Promise<void> {
+    await this.execute('ROLLBACK');
+    this.#inTransaction = false;
+  }
+
+  async release(): Promise<void> {
+    if (this.#inTransaction) this.destroy();
+    else this.#owner.release(this);
+  }
+
+  destroy(): void {
+    if (this.#broken) return;
+    this.#broken = true;
+    this.#connection.destroy();
+    this.#owner.forget(this);
+  }
+
+  /** Says goodbye, so that the server does not count an aborted client; never waits long for it. */
+  async end(): Promise<void> {
+    if (this.#broken) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, 1_000);
+      this.#connection.end(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    this.destroy();
+  }
+
+  // The text protocol: statements vary in their number of rows, and preparing each variant costs more than it saves.
+  #run(sql: string, values: readonly SqlValue[]): Promise<unknown> {
+    if (this.#broken) return Promise.reject(new TxboxError('DATABASE_UNAVAILABLE', 'The connection to the database is closed.'));
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.destroy();
+        reject(
+          new TxboxError(
+            'DATABASE_UNAVAILABLE',
+            `The database did not answer within ${this.#queryTimeoutMs} ms; the connection was closed and the outcome is unknown.`,
+          ),
+        );
+      }, this.#queryTimeoutMs);
+      this.#connection.query(sql, values as SqlValue[], (error, result) => {
+        clearTimeout(timer);
+        if (!error) return resolve(result);
+        if (this.dialect.classify(error) === 'connection-lost') this.destroy();
+        reject(error);
+      });
+    });
+  }
+}
