@@ -3,9 +3,9 @@
 // installed into node_modules when the lockfile moved. This wrapper prints nothing on stdout: that belongs to the task.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const NODE = '24.21.0';
@@ -24,13 +24,13 @@ const TASKS = {
     run: ['node', 'examples/orders/dist/main.js'],
   },
   test: { install: 'all', build: BUILD, run: ['node', 'tools/run-suites.ts', 'test'] },
-  'test:unit': { install: 'all', build: BUILD, run: ['node', 'tools/run-suites.ts', 'unit'] },
+  'test:unit': { install: 'all', run: ['node', 'tools/run-suites.ts', 'unit'] },
   'test:full': { install: 'all', build: BUILD, run: ['node', 'tools/run-suites.ts', 'full'] },
   check: { install: 'all', run: ['node', 'tools/check.ts'] },
   build: { install: 'all', run: BUILD },
   bench: { install: 'all', build: BUILD, run: ['node', 'bench/dist/main.js'] },
   format: { install: 'all', run: [bin('biome'), 'check', '--write', '.'] },
-  txbox: { install: 'all', build: BUILD, run: ['node', join(ROOT, 'packages/cli/dist/bin.js')], here: true },
+  txbox: { install: 'all', build: [...BUILD, 'packages/cli'], run: ['node', join(ROOT, 'packages/cli/dist/bin.js')], here: true },
 };
 
 const [taskName, ...args] = process.argv.slice(2);
@@ -39,7 +39,7 @@ if (!task) fail(`boot: unknown task ${taskName}; there are ${Object.keys(TASKS).
 
 const toolchain = findToolchain();
 const env = { ...process.env, PATH: [dirname(toolchain.node), dirname(toolchain.pnpm), process.env.PATH].join(delimiter) };
-install(task.install);
+await install(task.install);
 if (task.build) quietly(task.build);
 await run(task.run[0] === 'node' ? [toolchain.node, ...task.run.slice(1)] : task.run);
 
@@ -68,52 +68,89 @@ function findToolchain() {
   return { node, pnpm };
 }
 
-function install(scope) {
-  const lock = createHash('sha256')
-    .update(readFileSync(join(ROOT, 'pnpm-lock.yaml')))
-    .digest('hex');
+// Installs what the lockfile says, unless that was done before. A full install is never narrowed to a task's closure.
+async function install(wanted) {
   const stamp = join(CACHE, 'installed.json');
-  let done = {};
-  try {
-    done = JSON.parse(readFileSync(stamp, 'utf8'));
-  } catch {
-    // Nothing installed yet.
-  }
-  if (done.lock === lock && (done.scope === 'all' || done.scope === scope)) return;
-  rmSync(stamp, { force: true });
-  say('boot: installing packages');
-  const filter = scope === 'all' ? [] : ['--filter', `${scope}...`];
-  quietly([toolchain.pnpm, 'install', '--frozen-lockfile', ...filter]);
+  const lock = createHash('sha256');
+  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml']) lock.update(readFileSync(join(ROOT, file)));
+  const digest = lock.digest('hex');
+  const done = () => {
+    try {
+      const { lock, scope } = JSON.parse(readFileSync(stamp, 'utf8'));
+      return lock === digest && (scope === 'all' || scope === wanted);
+    } catch {
+      return false;
+    }
+  };
+  if (done()) return;
   mkdirSync(CACHE, { recursive: true });
-  writeFileSync(stamp, JSON.stringify({ lock, scope }));
+  const release = await installLock();
+  try {
+    if (done()) return;
+    rmSync(stamp, { force: true });
+    say('boot: installing packages');
+    const scope = existsSync(bin('vitest')) ? 'all' : wanted;
+    quietly([toolchain.pnpm, 'install', '--frozen-lockfile', ...(scope === 'all' ? [] : ['--filter', `${scope}...`])]);
+    writeFileSync(stamp, JSON.stringify({ lock: digest, scope }));
+  } finally {
+    release();
+  }
+}
+
+// Two tasks started at once must not install into the same folders together. A lock of a process that is gone is taken over.
+async function installLock() {
+  const file = join(CACHE, 'installing');
+  for (;;) {
+    try {
+      writeFileSync(file, String(process.pid), { flag: 'wx' });
+      process.on('exit', () => rmSync(file, { force: true }));
+      return () => rmSync(file, { force: true });
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    if (!holderLives(file)) rmSync(file, { force: true });
+    else await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+function holderLives(file) {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'));
+    if (pid === 0) return Date.now() - statSync(file).mtimeMs < 5000; // created, not yet written
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error.code === 'EPERM' || error.code === 'ENOENT'; // somebody else's, or just released
+  }
 }
 
 // Output on stdout goes to stderr; a failure ends the task with its exit code.
 function quietly([command, ...rest]) {
   const result = spawnSync(command, rest, { cwd: ROOT, env, stdio: ['ignore', 2, 2] });
   if (result.error) fail(`boot: ${command}: ${result.error.message}`);
-  if (result.status !== 0) {
-    // Also a build that fails before the first test closes with the totals' line.
-    if (taskName.startsWith('test') || taskName === 'check') process.stdout.write('0 passed, 1 failed, 0 skipped\n');
-    process.exit(result.status ?? 1);
-  }
+  if (result.status !== 0) fail(`boot: ${basename(command)} ${rest.join(' ')} failed`, result.status ?? 1);
 }
 
 async function run([command, ...rest]) {
-  const child = spawn(command, [...rest, ...args], { cwd: task.here ? process.cwd() : ROOT, env, stdio: 'inherit' });
+  const cwd = task.here ? (process.env.INIT_CWD ?? process.cwd()) : ROOT;
+  const child = spawn(command, [...rest, ...args], { cwd, env, stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-  const code = await new Promise((resolve, reject) => {
+  process.exitCode = await new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (status, signal) => resolve(signal ? 128 + (constants.signals[signal] ?? 0) : status));
   });
-  process.exitCode = code;
 }
 
 function say(text) {
   process.stderr.write(`${text}\n`);
 }
 
-function fail(text) {
+// What fails before the first test closes with the totals' line as well.
+function fail(text, code = 1) {
   say(text);
-  process.exit(1);
+  if (/^(test|check)/.test(taskName ?? '')) {
+    const totals = '0 passed, 1 failed, 0 skipped';
+    say(totals);
+    process.stdout.write(`${totals}\n`);
+  }
+  process.exit(code);
 }

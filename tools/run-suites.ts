@@ -1,17 +1,24 @@
-// Runs the suites of tools/suites.json: `run-suites.ts test|unit|full [suite …] [arguments for the test runner]`.
+// Runs the suites of tools/suites.json: `run-suites.ts test|unit|full [suite …] [test file …] [arguments for the test runner]`.
 // Services start once, beside the suites that need none. The last line on stdout and stderr is the sum over every runner.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Totals } from './totals-reporter.ts';
+import { formatTotals, type Totals } from './totals.ts';
 
+/** One line of the table. */
 interface Suite {
   readonly name: string;
+  /** The runs that include the suite: `unit`, `test`, `full`. */
   readonly runs: readonly string[];
+  /** Beginnings of the paths of its test files. */
   readonly files: readonly string[];
+  /** Servers it needs, by the names of `npm run services`. */
   readonly services: readonly string[];
+  /** A suite that takes longer has failed. */
   readonly budgetSeconds: number;
+  /** Another runner than Vitest; it writes its totals as JSON to the file named by `TXBOX_TOTALS_FILE`. */
+  readonly command?: readonly string[];
 }
 
 interface Services {
@@ -20,20 +27,26 @@ interface Services {
 }
 
 const ROOT = join(import.meta.dirname, '..');
+const VITEST = [join(ROOT, 'node_modules/.bin/vitest'), 'run'];
+/** The budgets hold for a plain run; the full product takes longer. */
+const FULL_RUN_FACTOR = 10;
+
 const [run = 'test', ...args] = process.argv.slice(2);
-const all = JSON.parse(readFileSync(join(ROOT, 'tools/suites.json'), 'utf8')) as Suite[];
-const named = args.filter((arg) => all.some((suite) => suite.name === arg));
-const passedOn = args.filter((arg) => !named.includes(arg));
-const suites = all.filter((suite) => suite.runs.includes(run) && (named.length === 0 || named.includes(suite.name)));
+const table = JSON.parse(readFileSync(process.env['TXBOX_SUITES'] ?? join(ROOT, 'tools/suites.json'), 'utf8')) as Suite[];
+const named = args.filter((arg) => table.some((suite) => suite.name === arg));
+const paths = args.filter((arg) => arg.includes('/') && existsSync(join(ROOT, arg)));
+const passedOn = args.filter((arg) => !named.includes(arg) && !paths.includes(arg));
+const suites = table.filter((suite) => suite.runs.includes(run) && isWanted(suite));
 
 const total: Totals = { passed: 0, failed: 0, skipped: 0 };
 const report: string[] = [];
 const folder = mkdtempSync(join(tmpdir(), 'txbox-suites-'));
 let current: ChildProcess | undefined;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     if (current) endGroup(current);
     total.failed += 1;
+    report.push(`ended by ${signal}`);
     close();
     process.exit(1);
   });
@@ -43,58 +56,80 @@ const needed = [...new Set(suites.flatMap((suite) => suite.services))];
 const services = needed.length === 0 ? Promise.resolve<Services>({ env: {} }) : startServices(needed);
 for (const suite of suites) {
   const { env, error } = suite.services.length === 0 ? { env: {}, error: undefined } : await services;
-  if (error !== undefined) {
+  if (error === undefined) await runSuite(suite, env);
+  else {
     total.failed += 1;
-    report.push(`${suite.name}: not run, its servers did not start: ${error}`);
-    continue;
+    report.push(`${suite.name}: not run: ${error}`);
   }
-  await runSuite(suite, env);
 }
+if (total.passed + total.failed === 0) report.push(`no test ran: ${['npm test --', ...args].join(' ')}`);
 close();
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
+
+function isWanted(suite: Suite): boolean {
+  if (named.includes(suite.name)) return true;
+  if (paths.length > 0) return filesOf(suite).length > 0;
+  return named.length === 0;
+}
+
+/** The files a run picks of a suite: those named that belong to it, else all. */
+function filesOf(suite: Suite): readonly string[] {
+  if (paths.length === 0) return suite.files;
+  return paths.filter((path) => suite.files.some((prefix) => path.startsWith(prefix)));
+}
 
 async function runSuite(suite: Suite, env: Readonly<Record<string, string>>): Promise<void> {
   say(`── ${suite.name} (at most ${suite.budgetSeconds} s)`);
   const file = join(folder, `${suite.name}.json`);
   const startedAt = performance.now();
-  const child = spawn(join(ROOT, 'node_modules/.bin/vitest'), ['run', ...suite.files, ...passedOn], {
+  const [program = '', ...rest] = suite.command ?? VITEST;
+  const child = spawn(program, [...rest, ...filesOf(suite), ...passedOn], {
     cwd: ROOT,
     env: { ...process.env, ...env, TXBOX_TOTALS_FILE: file, ...(run === 'full' ? { TXBOX_TEST_FULL: '1' } : {}) },
     stdio: ['ignore', 'inherit', 'inherit'],
-    detached: true,
+    detached: true, // a group of its own: what a suite leaves behind when it is late ends with it
   });
   current = child;
   let late = false;
-  const timer = setTimeout(
-    () => {
-      late = true;
-      endGroup(child);
-    },
-    suite.budgetSeconds * 1000 * budgetFactor(),
-  );
+  const budgetMs = suite.budgetSeconds * 1000 * (run === 'full' ? FULL_RUN_FACTOR : 1);
+  const timer = setTimeout(() => {
+    late = true;
+    endGroup(child);
+  }, budgetMs);
   const code = await new Promise<number>((resolve) => {
-    child.once('error', () => resolve(1));
+    child.once('error', (error) => {
+      say(`${suite.name}: ${error.message}`);
+      resolve(1);
+    });
     child.once('exit', (status) => resolve(status ?? 1));
   });
   clearTimeout(timer);
   current = undefined;
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-  const counted = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Totals) : { passed: 0, failed: 0, skipped: 0 };
+  const counted = readTotals(file);
   // A runner that ends badly without a failed test (a crash, the budget) is a failure of its own.
-  if ((late || code !== 0) && counted.failed === 0) counted.failed = 1;
+  if (late || (code !== 0 && counted.failed === 0)) counted.failed += 1;
   for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counted[key];
-  const why = late ? `, ended: over its budget of ${suite.budgetSeconds} s` : '';
-  report.push(`${suite.name}: ${line(counted)} in ${seconds} s${why}`);
+  const notes = [
+    ...(late ? [`ended: over its budget of ${budgetMs / 1000} s`] : []),
+    ...(!late && code !== 0 ? [`exit code ${code}`] : []),
+    ...(code === 0 && counted.passed + counted.failed + counted.skipped === 0 ? ['EMPTY: it has no test yet'] : []),
+  ];
+  report.push([`${suite.name}: ${formatTotals(counted)} in ${seconds} s`, ...notes].join(', '));
   say(report.at(-1) ?? '');
 }
 
-/** The budgets hold for a plain run; the full product takes longer. */
-function budgetFactor(): number {
-  return run === 'full' ? 10 : 1;
+function readTotals(file: string): Totals {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Totals;
+  } catch {
+    return { passed: 0, failed: 0, skipped: 0 }; // the runner never came to its end
+  }
 }
 
 async function startServices(names: readonly string[]): Promise<Services> {
   say(`── starting ${names.join(', ')}`);
+  const startedAt = performance.now();
   const child = spawn(process.execPath, [join(ROOT, 'tools/services.mjs'), 'start', ...names], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -107,13 +142,11 @@ async function startServices(names: readonly string[]): Promise<Services> {
     child.once('error', () => resolve(1));
     child.once('close', (status) => resolve(status ?? 1));
   });
-  const env = Object.fromEntries(
-    text
-      .split('\n')
-      .filter((entry) => entry.includes('='))
-      .map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]),
-  );
-  return code === 0 ? { env } : { env, error: 'see the message of `npm run services -- start` above' };
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  const entries = text.split('\n').filter((entry) => entry.includes('='));
+  const env = Object.fromEntries(entries.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]));
+  say(code === 0 ? `── servers ready in ${seconds} s` : `── the servers did not start (${seconds} s)`);
+  return code === 0 ? { env } : { env, error: 'its servers did not start; the reason stands above, under "starting"' };
 }
 
 function endGroup(child: ChildProcess): void {
@@ -126,13 +159,10 @@ function endGroup(child: ChildProcess): void {
 
 function close(): void {
   rmSync(folder, { recursive: true, force: true });
+  say('');
   for (const entry of report) say(entry);
-  say(line(total));
-  process.stdout.write(`${line(total)}\n`);
-}
-
-function line(totals: Totals): string {
-  return `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`;
+  say(formatTotals(total));
+  process.stdout.write(`${formatTotals(total)}\n`);
 }
 
 function say(text: string): void {

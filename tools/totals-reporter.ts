@@ -1,12 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestModule } from 'vitest/node';
-
-/** Counts of one run, as the runner of suites sums them. */
-export interface Totals {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
+import { formatTotals, type Totals } from './totals.ts';
 
 /**
  * Counts a run's tests. With `TXBOX_TOTALS_FILE` set the counts go there as JSON (a runner sums them); else
@@ -24,6 +18,6 @@ export default class TotalsReporter implements Reporter {
     }
     const file = process.env['TXBOX_TOTALS_FILE'];
     if (file !== undefined) writeFileSync(file, JSON.stringify(totals));
-    else process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
+    else process.stdout.write(`${formatTotals(totals)}\n`);
   }
 }
