@@ -7,7 +7,7 @@ import { DEFAULT, SERVICES } from './services/catalog.mjs';
 import { withLock } from './services/lock.mjs';
 import { sweepScratch } from './services/package-cache.mjs';
 import { STATE } from './services/place.mjs';
-import { say, ServicesError } from './services/progress.mjs';
+import { ServicesError, say } from './services/progress.mjs';
 import { ensurePorts, environmentOf, resetService, startService, stateOf, stopService } from './services/supervisor.mjs';
 
 const COMMANDS = { start, stop, reset, status, env };
@@ -15,21 +15,24 @@ const COMMANDS = { start, stop, reset, status, env };
 async function start(services) {
   const own = services.filter((service) => !isGiven(service));
   const states = await Promise.all(own.map(stateOf));
-  if (!states.every((state) => state === 'ready')) await locked(() => install(own));
-  await env(services);
+  try {
+    if (!states.every((state) => state === 'ready')) await locked(() => bringUp(own));
+  } finally {
+    await env(services); // what did start is told, also when something else failed
+  }
 }
 
-async function install(services) {
+async function bringUp(services) {
+  sweepScratch();
+  await ensurePorts(services);
   try {
-    sweepScratch();
     await settled(services, async (service) => {
       await service.install();
+      await startService(service);
     });
   } finally {
     dropIndexes();
   }
-  await ensurePorts(services);
-  await settled(services, startService);
 }
 
 async function stop(services) {

@@ -2,7 +2,7 @@
 // (the machine's own mirror, keyring, proxy and TLS settings) downloads packages and their whole dependency closure,
 // libc included; dpkg-deb unpacks them into one folder, and programs run with that folder's own loader and libraries.
 import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ensureCached, scratchFolder } from './package-cache.mjs';
 import { ServicesError, say, timed } from './progress.mjs';
 import { inParallel, onPath, run } from './run.mjs';
@@ -52,13 +52,13 @@ export function ensurePackages(name, suite, packages, { keep = () => false } = {
   );
 }
 
-/** The command that runs a program of an unpacked folder with that folder's loader and libraries. */
+/** The command that runs a program (a path, or one inside the folder) with the loader and libraries of an unpacked folder. */
 export function withLoader(folder, program, args) {
   const loader = libraryFolders(folder)
     .flatMap((libraries) => (existsSync(libraries) ? readdirSync(libraries).map((file) => join(libraries, file)) : []))
     .find((file) => /\/ld-linux-[^/]*\.so\.\d+$/.test(file));
   if (!loader) throw new ServicesError(`${folder}: no dynamic loader among the unpacked packages; remove the folder and try again`);
-  return { file: loader, args: ['--library-path', libraryFolders(folder).join(':'), join(folder, program), ...args] };
+  return { file: loader, args: ['--library-path', libraryFolders(folder).join(':'), resolve(folder, program), ...args] };
 }
 
 /** Folders of an unpacked folder that hold shared libraries. */

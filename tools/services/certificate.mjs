@@ -16,7 +16,18 @@ export async function ensureCertificate() {
     };
     const key = ['-keyalg', 'RSA', '-keysize', '2048', '-validity', '3650'];
     const names = 'san=dns:localhost,ip:127.0.0.1';
-    await keytool('-genkeypair', '-alias', 'ca', '-dname', 'CN=txbox test authority', '-ext', 'bc:c=ca:true', '-ext', 'ku:c=keyCertSign', ...key);
+    await keytool(
+      '-genkeypair',
+      '-alias',
+      'ca',
+      '-dname',
+      'CN=txbox test authority',
+      '-ext',
+      'bc:c=ca:true',
+      '-ext',
+      'ku:c=keyCertSign',
+      ...key,
+    );
     await keytool('-exportcert', '-rfc', '-alias', 'ca', '-file', join(folder, 'ca.pem'));
     await keytool('-genkeypair', '-alias', 'server', '-signer', 'ca', '-dname', 'CN=localhost', '-ext', names, ...key);
     await keytool('-delete', '-alias', 'ca'); // a broker takes any key it finds

@@ -19,14 +19,15 @@ export function brokerProperties({ version, nodes, id, ports, port, logs, proxie
   const proxied = proxiedOf.map((it) => ({ name: it.toUpperCase(), bound: at(it), advertised: at(`${it}.advertised`) }));
   const mechanisms = scram ? ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] : ['PLAIN'];
 
-  const open = [
-    `PLAINTEXT://127.0.0.1:${at('plain')}`,
-    `SASL_PLAINTEXT://127.0.0.1:${at('sasl')}`,
-    `SASL_SSL://localhost:${at('ssl')}`,
-  ];
+  const open = [`PLAINTEXT://127.0.0.1:${at('plain')}`, `SASL_PLAINTEXT://127.0.0.1:${at('sasl')}`, `SASL_SSL://localhost:${at('ssl')}`];
   const listeners = [...open, ...proxied.map((it) => `${it.name}://127.0.0.1:${it.bound}`)];
   const advertised = [...open, ...proxied.map((it) => `${it.name}://127.0.0.1:${it.advertised}`)];
-  const protocols = ['PLAINTEXT:PLAINTEXT', 'SASL_PLAINTEXT:SASL_PLAINTEXT', 'SASL_SSL:SASL_SSL', ...proxied.map((it) => `${it.name}:PLAINTEXT`)];
+  const protocols = [
+    'PLAINTEXT:PLAINTEXT',
+    'SASL_PLAINTEXT:SASL_PLAINTEXT',
+    'SASL_SSL:SASL_SSL',
+    ...proxied.map((it) => `${it.name}:PLAINTEXT`),
+  ];
 
   const cluster = zookeeper
     ? { 'broker.id': id, 'zookeeper.connect': `127.0.0.1:${ports[zookeeper]}` }

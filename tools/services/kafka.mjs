@@ -3,16 +3,16 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensureJava, missingForJava } from './java.mjs';
+import { ensureCertificate } from './certificate.mjs';
 import { ensureJars } from './jars.mjs';
-import { brokerProperties, SASL } from './kafka-properties.mjs';
+import { ensureJava, missingForJava } from './java.mjs';
 import { liveBrokers } from './kafka-metadata.mjs';
+import { brokerProperties, SASL } from './kafka-properties.mjs';
 import { cached, ensureCached } from './package-cache.mjs';
 import { STATE } from './place.mjs';
 import { ask } from './probe.mjs';
 import { timed } from './progress.mjs';
 import { run } from './run.mjs';
-import { ensureCertificate } from './certificate.mjs';
 
 const CLUSTER_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
 const SERIAL = ['-XX:+UseSerialGC', '-Xshare:auto'];
@@ -35,9 +35,17 @@ export function kafka(name, version, { nodes = 1, zookeeper = false, proxied = 4
 
   const port = (id, listener) => `${name}.${id}.${listener}`;
   const proxiedOf = Array.from({ length: proxied }, (_, index) => `proxied${index + 1}`);
-  const listenersOf = ['plain', 'sasl', 'ssl', ...proxiedOf, ...proxiedOf.map((it) => `${it}.advertised`), 'controller'];
+  const listenersOf = [
+    'plain',
+    'sasl',
+    'ssl',
+    ...proxiedOf,
+    ...proxiedOf.map((it) => `${it}.advertised`),
+    ...(zookeeper ? [] : ['controller']),
+  ];
 
-  const logging = (to) => (major >= 4 ? ['-Dlog4j2.level=WARN', '-Dorg.apache.logging.log4j.level=WARN'] : [`-Dlog4j.configuration=file:${to}/log4j.properties`]);
+  const logging = (to) =>
+    major >= 4 ? ['-Dlog4j2.level=WARN', '-Dorg.apache.logging.log4j.level=WARN'] : [`-Dlog4j.configuration=file:${to}/log4j.properties`];
 
   // A class path may hold no link to a folder with `:` in it, so servers are started with a path relative to nothing else.
   const java = (to, options, main, args) => [...options, ...logging(to), '-cp', `${cached(root)}/*`, main, ...args];
@@ -51,7 +59,9 @@ export function kafka(name, version, { nodes = 1, zookeeper = false, proxied = 4
         const properties = join(to, 'format.properties');
         const ports = Object.fromEntries(listenersOf.map((it, index) => [port(1, it), 1000 + index]));
         writeFileSync(properties, brokerProperties({ ...shape, id: 1, ports, logs: join(to, 'logs') }));
-        const users = scram ? ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((it) => ['--add-scram', `${it}=[name=${SASL.user},password=${SASL.password}]`]) : [];
+        const users = scram
+          ? ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((it) => ['--add-scram', `${it}=[name=${SASL.user},password=${SASL.password}]`])
+          : [];
         const args = ['format', '-t', CLUSTER_ID, '-c', properties, ...users];
         await run(runtime.java, java(to, TOOL, 'kafka.tools.StorageTool', args), { env: { ...process.env, ...runtime.env } });
       }),
@@ -83,7 +93,11 @@ export function kafka(name, version, { nodes = 1, zookeeper = false, proxied = 4
       async command() {
         const runtime = await ensureJava();
         const heap = nodes > 1 ? ['-Xms64m', '-Xmx384m'] : ['-Xms96m', '-Xmx512m'];
-        return { file: runtime.java, args: java(own, [...heap, ...SERIAL], 'kafka.Kafka', [join(own, 'server.properties')]), env: runtime.env };
+        return {
+          file: runtime.java,
+          args: java(own, [...heap, ...SERIAL], 'kafka.Kafka', [join(own, 'server.properties')]),
+          env: runtime.env,
+        };
       },
       answers: async (ports) => {
         const live = await liveBrokers(ports[port(id, 'plain')]);
@@ -97,9 +111,19 @@ export function kafka(name, version, { nodes = 1, zookeeper = false, proxied = 4
     folder: join(folder, 'zookeeper'),
     portNames: [`${name}.zookeeper`],
     prepare(ports) {
-      const settings = { dataDir: join(this.folder, 'data'), clientPort: ports[`${name}.zookeeper`], clientPortAddress: '127.0.0.1', 'admin.enableServer': false };
+      const settings = {
+        dataDir: join(this.folder, 'data'),
+        clientPort: ports[`${name}.zookeeper`],
+        clientPortAddress: '127.0.0.1',
+        'admin.enableServer': false,
+      };
       writeFileSync(join(this.folder, 'log4j.properties'), LOG4J1);
-      writeFileSync(join(this.folder, 'zookeeper.properties'), Object.entries(settings).map(([it, value]) => `${it}=${value}\n`).join(''));
+      writeFileSync(
+        join(this.folder, 'zookeeper.properties'),
+        Object.entries(settings)
+          .map(([it, value]) => `${it}=${value}\n`)
+          .join(''),
+      );
     },
     async command() {
       const runtime = await ensureJava();
@@ -107,7 +131,8 @@ export function kafka(name, version, { nodes = 1, zookeeper = false, proxied = 4
       const args = [join(this.folder, 'zookeeper.properties')];
       return { file: runtime.java, args: java(this.folder, ['-Xmx128m', ...SERIAL], main, args), env: runtime.env };
     },
-    answers: (ports) => ask(ports[`${name}.zookeeper`], 'srvr', (bytes) => (bytes.length < 4 ? undefined : bytes.toString('latin1', 0, 4) === 'Zook')),
+    answers: (ports) =>
+      ask(ports[`${name}.zookeeper`], 'srvr', (bytes) => (bytes.length < 4 ? undefined : bytes.toString('latin1', 0, 4) === 'Zook')),
   };
 
   return {
@@ -137,6 +162,8 @@ export function kafka(name, version, { nodes = 1, zookeeper = false, proxied = 4
 
 // 4.x logs through log4j 2, older ones through log4j 1's successor; without a binding every start warns.
 function artifactsOf(version) {
-  const logging = version.startsWith('4.') ? ['org.apache.logging.log4j', 'log4j-slf4j-impl', '2.25.5'] : ['org.slf4j', 'slf4j-reload4j', '1.7.36'];
+  const logging = version.startsWith('4.')
+    ? ['org.apache.logging.log4j', 'log4j-slf4j-impl', '2.25.5']
+    : ['org.slf4j', 'slf4j-reload4j', '1.7.36'];
   return [['org.apache.kafka', 'kafka_2.13', version], logging];
 }

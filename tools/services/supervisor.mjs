@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { choosePorts, isFree, knownPorts } from './ports.mjs';
 import { endStrays, launch, runningIn, stopIn } from './process.mjs';
-import { say, ServicesError, timed } from './progress.mjs';
+import { ServicesError, say, timed } from './progress.mjs';
 import { sleep } from './run.mjs';
 
 const READY_MS = 120_000;
@@ -74,7 +74,8 @@ async function startStage(service, stage, again = true) {
         await ensurePorts([service]);
         return startStage(service, stage, false);
       }
-      if (performance.now() > deadline) throw new ServicesError(`${service.name}: ${server.name} is not ready in ${READY_MS / 1000} s\n${lastLines(server.folder)}`);
+      if (performance.now() > deadline)
+        throw new ServicesError(`${service.name}: ${server.name} is not ready in ${READY_MS / 1000} s\n${lastLines(server.folder)}`);
       await sleep(40);
     }
   }
