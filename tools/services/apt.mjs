@@ -26,13 +26,16 @@ export function missingForApt() {
   return missing;
 }
 
-/** Unpacks `packages` of a Debian suite, with what they depend on, into the cache entry `name`; returns its folder. */
-export function ensurePackages(name, suite, packages, { keep = () => false } = {}) {
+/**
+ * Unpacks `packages` of a Debian suite, with what they depend on and servers need (or `only` what matches), into the
+ * cache entry `name`, and lets `complete` finish the folder. Returns the folder.
+ */
+export function ensurePackages(name, suite, packages, { only, complete } = {}) {
   return ensureCached(name, (folder) =>
     timed(`unpacked ${name}`, async () => {
       const env = await configurationOf(suite);
       const plan = await run('apt-get', ['-s', 'install', ...packages], { env });
-      const names = [...plan.matchAll(/^Inst (\S+)/gm)].map((match) => match[1]).filter((it) => keep(it) || !UNNEEDED.test(it));
+      const names = [...plan.matchAll(/^Inst (\S+)/gm)].map((match) => match[1]).filter((it) => (only ? only.test(it) : !UNNEEDED.test(it)));
       const archives = join(folder, '.archives');
       mkdirSync(archives);
       const download = () => run('apt-get', ['-qq', 'download', ...names], { env, cwd: archives });
@@ -47,6 +50,7 @@ export function ensurePackages(name, suite, packages, { keep = () => false } = {
       for (const unused of ['doc', 'man', 'locale', 'lintian']) rmSync(join(folder, 'usr/share', unused), { recursive: true, force: true });
       rmSync(archives, { recursive: true });
       keepLinksInside(folder, folder);
+      complete?.(folder);
       return `${files.length} packages of ${suite}`;
     }),
   );

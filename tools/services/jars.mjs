@@ -25,7 +25,7 @@ const queue = [];
 async function fetchPending() {
   pending = undefined;
   const modules = queue.splice(0);
-  const { java, mvn, env } = await ensureJava();
+  const { home, mvn } = await ensureJava();
   const folder = scratchFolder('maven');
   try {
     const names = modules.map(({ name }) => name).join(', ');
@@ -45,7 +45,7 @@ async function fetchPending() {
         `-Dmaven.repo.local=${join(folder, 'repository')}`,
         'dependency:copy-dependencies',
       ];
-      const options = { env: { ...process.env, JAVA_HOME: java.replace(/\/bin\/java$/, ''), ...env }, timeoutMs: 600_000 };
+      const options = { env: { ...process.env, JAVA_HOME: home }, timeoutMs: 600_000 };
       // A second try completes what a broken download left out.
       await run(mvn, args, options).catch(() => run(mvn, args, options));
     });

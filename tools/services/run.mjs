@@ -4,19 +4,22 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ServicesError } from './progress.mjs';
 
-/** Runs a program and returns its stdout; rejects with the end of its output when it fails. */
-export function run(file, args, { cwd, env, input, timeoutMs } = {}) {
+/** Runs a program and returns its stdout (`everything`: and stderr); rejects with the end of its output when it fails. */
+export function run(file, args, { cwd, env, input, timeoutMs, everything = false } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd, env, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
     const out = [];
     const all = [];
     const timer = timeoutMs && setTimeout(() => child.kill('SIGKILL'), timeoutMs);
-    child.stdout.on('data', (chunk) => void (out.push(chunk), all.push(chunk)));
+    child.stdout.on('data', (chunk) => {
+      out.push(chunk);
+      all.push(chunk);
+    });
     child.stderr.on('data', (chunk) => all.push(chunk));
     child.on('error', (error) => reject(new ServicesError(`${file} could not be run: ${error.message}`)));
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      if (code === 0) return resolve(Buffer.concat(out).toString());
+      if (code === 0) return resolve(Buffer.concat(everything ? all : out).toString());
       const end = Buffer.concat(all).toString().trimEnd().split('\n').slice(-20).join('\n');
       reject(new ServicesError(`${file} ${args[0] ?? ''} failed (${signal ?? `exit ${code}`}):\n${end}`));
     });

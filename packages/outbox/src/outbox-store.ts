@@ -3,6 +3,9 @@ import type { EncodedMessage, SqlSession } from '@txbox/core/spi';
 /** Number of shards, fixed at installation (P-T1). */
 export const SHARDS = 16;
 
+/** Lease scope whose slots are the shards (P-R8). */
+export const SHARD_SCOPE = 'relay-shard';
+
 /** Writing side: what a unit of work does with its buffer. */
 export interface OutboxWriter {
   /** Inserts the messages in order, in one statement as long as it fits the server's packet (P-W2). Never commits. */

@@ -1,1 +1,17 @@
-export {};
+export { outboxComponent } from './migrations/outbox-component.ts';
+export {
+  type OutboxBacklog,
+  type OutboxInspector,
+  type OutboxReader,
+  type OutboxSettler,
+  type OutboxWriter,
+  type Page,
+  type PageRequest,
+  type PendingRow,
+  type RowHead,
+  SHARD_SCOPE,
+  SHARDS,
+  type TopicPins,
+} from './outbox-store.ts';
+export { type OutboxStore, outboxStore } from './sql/outbox-store.ts';
+export { outboxWriter, shardOf } from './sql/outbox-writer.ts';

@@ -1,1 +1,3 @@
-export {};
+export { MemoryLeaseStore } from './memory/memory-lease-store.ts';
+export { MemoryLog, type MemoryPublisherOptions, type PublishFaults } from './memory/memory-log.ts';
+export { MemoryOutbox, type MemoryOutboxOptions, MemoryOutboxTransaction } from './memory/memory-outbox.ts';

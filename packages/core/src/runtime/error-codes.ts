@@ -63,7 +63,7 @@ export const ERROR_CODES = {
   // Lifecycle
   ALREADY_STARTED: { retryable: false },
   STOPPED: { retryable: false },
-} as const satisfies Record<string, { readonly retryable: boolean }>;
+} as const;
 
 /** One of the closed list of error codes. */
 export type ErrorCode = keyof typeof ERROR_CODES;

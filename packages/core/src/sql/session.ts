@@ -44,8 +44,11 @@ export interface Database {
   readonly dialect: Dialect;
   /** For logs: scheme, host, port and database, never a secret. */
   readonly description: string;
-  /** Rejects with `DATABASE_UNAVAILABLE` when no connection can be had. */
-  session(): Promise<OwnedSession>;
+  /**
+   * A session of the caller's own. `dirty`: at READ UNCOMMITTED instead, for looking only (P-R2; a SQLite writer leaves
+   * nothing uncommitted to be seen, so there it changes nothing). Rejects with `DATABASE_UNAVAILABLE` when no connection can be had.
+   */
+  session(options?: { readonly dirty?: boolean }): Promise<OwnedSession>;
   /** Closes all sessions. May be called twice. */
   close(): Promise<void>;
 }

@@ -49,15 +49,14 @@ class MysqlDatabase implements Database {
     await session.release();
   }
 
-  async session(): Promise<OwnedSession> {
+  async session({ dirty = false }: { readonly dirty?: boolean } = {}): Promise<OwnedSession> {
     if (this.#closed) throw new TxboxError('STOPPED', `${this.description} was closed.`);
     // The server closes what is idle for `idleTimeoutMs`; what is near that is not worth the risk.
     const staleAt = performance.now() - this.#settings.idleTimeoutMs / 2;
-    for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
-      if (!idle.session.broken && idle.since > staleAt) return idle.session;
-      idle.session.destroy();
-    }
-    return this.#connect();
+    for (const stale of this.#idle.filter((idle) => idle.since <= staleAt)) stale.session.destroy();
+    const at = this.#idle.findLastIndex((idle) => idle.session.dirty === dirty);
+    const [idle] = at < 0 ? [] : this.#idle.splice(at, 1);
+    return idle?.session ?? this.#connect(dirty);
   }
 
   async close(): Promise<void> {
@@ -66,7 +65,7 @@ class MysqlDatabase implements Database {
     await Promise.all([...this.#open].map((session) => session.end()));
   }
 
-  async #connect(): Promise<MysqlSession> {
+  async #connect(dirty: boolean): Promise<MysqlSession> {
     const { url, connectTimeoutMs, lockWaitTimeoutMs, idleTimeoutMs } = this.#settings;
     const connection = mysql.createConnection({
       uri: url,
@@ -77,7 +76,7 @@ class MysqlDatabase implements Database {
       multipleStatements: false,
       charset: 'utf8mb4',
     });
-    const session = new MysqlSession(connection, () => this.#dialect, this.#settings.queryTimeoutMs, {
+    const session = new MysqlSession(connection, dirty, () => this.#dialect, this.#settings.queryTimeoutMs, {
       release: (released) => this.#takeBack(released),
       forget: (gone) => this.#forget(gone),
     });
@@ -90,7 +89,7 @@ class MysqlDatabase implements Database {
         "SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', " +
           `innodb_lock_wait_timeout = ${seconds(lockWaitTimeoutMs)}, wait_timeout = ${seconds(idleTimeoutMs)}`,
       );
-      await session.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
+      await session.execute(`SET SESSION TRANSACTION ISOLATION LEVEL READ ${dirty ? 'UNCOMMITTED' : 'COMMITTED'}`);
       return session;
     } catch (cause) {
       session.destroy();
@@ -117,6 +116,7 @@ interface SessionOwner {
 }
 
 class MysqlSession implements OwnedSession {
+  readonly dirty: boolean;
   readonly #connection: mysql.Connection;
   readonly #dialect: () => Dialect;
   readonly #queryTimeoutMs: number;
@@ -124,8 +124,9 @@ class MysqlSession implements OwnedSession {
   #inTransaction = false;
   #broken = false;
 
-  constructor(connection: mysql.Connection, dialect: () => Dialect, queryTimeoutMs: number, owner: SessionOwner) {
+  constructor(connection: mysql.Connection, dirty: boolean, dialect: () => Dialect, queryTimeoutMs: number, owner: SessionOwner) {
     this.#connection = connection;
+    this.dirty = dirty;
     this.#dialect = dialect;
     this.#queryTimeoutMs = queryTimeoutMs;
     this.#owner = owner;

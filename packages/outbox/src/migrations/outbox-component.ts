@@ -1,0 +1,5 @@
+import type { MigrationComponent } from '@txbox/core/spi';
+import { outboxTables } from './outbox-tables.ts';
+
+/** The tables of a service's database, beside the shared ones of `coreComponent`. */
+export const outboxComponent: MigrationComponent = { name: 'outbox', side: 'producer', migrations: [outboxTables], requires: 1 };

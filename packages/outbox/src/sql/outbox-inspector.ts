@@ -1,0 +1,25 @@
+import type { Database } from '@txbox/core/spi';
+import type { OutboxBacklog, OutboxInspector } from '../outbox-store.ts';
+
+/** What is waiting, by a scan of the table: for status and metrics, not for every page. */
+export class SqlOutboxInspector implements OutboxInspector {
+  readonly #database: Database;
+  readonly #table: string;
+
+  constructor(database: Database, table: string) {
+    this.#database = database;
+    this.#table = table;
+  }
+
+  async backlog(): Promise<OutboxBacklog> {
+    const session = await this.#database.session();
+    try {
+      const [row] = await session.query(
+        `SELECT COUNT(*), COALESCE(SUM(bytes), 0), COALESCE(${session.dialect.msSince('MIN(created_at)')}, 0) FROM ${this.#table}`,
+      );
+      return { rows: Number(row?.[0]), bytes: Number(row?.[1]), oldestAgeMs: Math.max(0, Math.round(Number(row?.[2]))) };
+    } finally {
+      await session.release();
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import type { Database, SqlRow, SqlValue } from '@txbox/core/spi';
+import type { OutboxReader, Page, PageRequest, PendingRow, RowHead } from '../outbox-store.ts';
+
+/** Reading without locks (P-R1). */
+export class SqlOutboxReader implements OutboxReader {
+  readonly #database: Database;
+  readonly #table: string;
+
+  constructor(database: Database, table: string) {
+    this.#database = database;
+    this.#table = table;
+  }
+
+  async readPages(requests: readonly PageRequest[]): Promise<Page[]> {
+    if (requests.length === 0) return [];
+    const parts: string[] = [];
+    const values: SqlValue[] = [];
+    const { dialect } = this.#database;
+    // The parts with payloads come first: they give the union its column types.
+    for (const [index, { shard, start, limit, inlineBytes }] of requests.entries()) {
+      parts.push(
+        dialect.unionPart(
+          `SELECT ${index} AS page, position, id, topic, message_key, bytes, sequence, headers, CASE WHEN bytes <= ? THEN payload END AS payload, created_at ` +
+            `FROM ${this.#table} WHERE shard = ? AND position >= ? ORDER BY position LIMIT ${wholeNumber(limit)}`,
+        ),
+      );
+      values.push(inlineBytes, shard, start);
+    }
+    for (const [index, { shard, low, start }] of requests.entries()) {
+      if (low >= start) continue;
+      parts.push(
+        dialect.unionPart(
+          `SELECT ${index}, position, id, topic, message_key, -1, NULL, NULL, NULL, NULL FROM ${this.#table} WHERE shard = ? AND position >= ? AND position < ? ORDER BY position`,
+        ),
+      );
+      values.push(shard, low, start);
+    }
+    const found = await this.#query(parts.join(' UNION ALL '), values);
+    return pagesOf(requests, found);
+  }
+
+  async loadPayloads(rows: readonly RowHead[]): Promise<Map<number, Buffer>> {
+    const payloads = new Map<number, Buffer>();
+    for (const [shard, heads] of Map.groupBy(rows, (row) => row.shard)) {
+      const known = new Map(heads.map((head) => [head.position, head.id]));
+      const found = await this.#query(
+        `SELECT position, id, payload FROM ${this.#table} WHERE shard = ? AND position IN (${heads.map(() => '?').join(', ')})`,
+        [shard, ...heads.map((head) => head.position)],
+      );
+      for (const [position, id, payload] of found) {
+        // A number may have been issued again (P-T3): only the id says that it is the same row.
+        if (known.get(Number(position))?.equals(id as Buffer)) payloads.set(Number(position), payload as Buffer);
+      }
+    }
+    return payloads;
+  }
+
+  async highestPosition(): Promise<number> {
+    const [row] = await this.#query(`SELECT MAX(position) FROM ${this.#table}`);
+    return Number(row?.[0] ?? 0);
+  }
+
+  async dirtyLowest(requests: readonly { shard: number; low: number; upTo: number }[]): Promise<(number | undefined)[]> {
+    if (requests.length === 0) return [];
+    const parts = requests.map((_, index) =>
+      this.#database.dialect.unionPart(
+        `SELECT ${index} AS page, position FROM ${this.#table} WHERE shard = ? AND position >= ? AND position <= ? ORDER BY position LIMIT 1`,
+      ),
+    );
+    const values = requests.flatMap(({ shard, low, upTo }) => [shard, low, upTo]);
+    const found = await this.#query(parts.join(' UNION ALL '), values, true);
+    const lowest: (number | undefined)[] = requests.map(() => undefined);
+    for (const [index, position] of found) lowest[Number(index)] = Number(position);
+    return lowest;
+  }
+
+  async #query(sql: string, values: readonly SqlValue[] = [], dirty = false): Promise<SqlRow[]> {
+    const session = await this.#database.session({ dirty });
+    try {
+      return await session.query(sql, values);
+    } finally {
+      await session.release();
+    }
+  }
+}
+
+function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[]): Page[] {
+  const pages = requests.map(({ shard }) => ({ shard, heads: [] as RowHead[], rows: [] as PendingRow[] }));
+  for (const [index, position, id, topic, key, bytes, sequence, headers, payload, createdAt] of found) {
+    const page = pages[index as number] as (typeof pages)[number];
+    const head = { shard: page.shard, position: position as number, id: id as Buffer, topic: topic as string, key: key as Buffer | null };
+    if (bytes === -1) {
+      page.heads.push(head);
+      continue;
+    }
+    page.rows.push({
+      ...head,
+      sequence: sequence as number | null,
+      headers: headers as Buffer,
+      payload: payload as Buffer | null,
+      bytes: bytes as number,
+      createdAt: createdAt as string,
+    });
+  }
+  // MySQL drops an ORDER BY without LIMIT inside a union; its rows come by the clustered key, which is not a promise.
+  for (const page of pages) page.heads.sort((a, b) => a.position - b.position);
+  return pages;
+}
+
+// A LIMIT cannot be a placeholder of every kind of statement, so it becomes text: digits and nothing else.
+function wholeNumber(limit: number): number {
+  if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has at least one row, got ${limit}.`);
+  return limit;
+}

@@ -1,0 +1,27 @@
+import { type Database, tableNames } from '@txbox/core/spi';
+import type { OutboxInspector, OutboxReader, OutboxSettler, TopicPins } from '../outbox-store.ts';
+import { SqlOutboxInspector } from './outbox-inspector.ts';
+import { SqlOutboxReader } from './outbox-reader.ts';
+import { SqlOutboxSettler } from './outbox-settler.ts';
+import { SqlTopicPins } from './topic-pins.ts';
+
+/** What a relay and its tools do with the outbox tables of a database. */
+export type OutboxStore = OutboxReader & OutboxSettler & TopicPins & OutboxInspector;
+
+/** The outbox of a MySQL, MariaDB or SQLite database. Each call uses a session of its own for its length; closing is the database's business. */
+export function outboxStore(database: Database, options: { readonly tablePrefix?: string } = {}): OutboxStore {
+  const tables = tableNames(options.tablePrefix);
+  const reader = new SqlOutboxReader(database, tables.outbox);
+  const settler = new SqlOutboxSettler(database, tables.outbox);
+  const pins = new SqlTopicPins(database, tables.topic);
+  const inspector = new SqlOutboxInspector(database, tables.outbox);
+  return {
+    readPages: (requests) => reader.readPages(requests),
+    loadPayloads: (rows) => reader.loadPayloads(rows),
+    highestPosition: () => reader.highestPosition(),
+    dirtyLowest: (requests) => reader.dirtyLowest(requests),
+    settle: (rows, form) => settler.settle(rows, form),
+    pin: (topic, partitions) => pins.pin(topic, partitions),
+    backlog: () => inspector.backlog(),
+  };
+}

@@ -1,0 +1,227 @@
+import { type BackoffOptions, backoffMs, type PublishFailureKind } from '@txbox/core/spi';
+import { type BatchLimits, batchLength } from './batch.ts';
+
+/** What a lane must know of a row. */
+export interface LaneRow {
+  readonly shard: number;
+  /** Bytes of key, headers and payload. */
+  readonly bytes: number;
+  /** Set when the relay gave the row's shard up: a row that is not acknowledged is forgotten then. */
+  abandoned: boolean;
+}
+
+/** Why a lane or topic does not move. */
+export interface HoldReason {
+  readonly kind: PublishFailureKind;
+  /** An error code of the framework, or the foreign error's own. */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What a lane decides with; the same for all lanes of a relay. */
+export interface LanePolicy {
+  readonly limits: BatchLimits;
+  /** Delays after transient failures. */
+  readonly backoff: BackoffOptions;
+  /** Delays while a single row is refused for what it is. */
+  readonly refusedBackoff: BackoffOptions;
+  readonly random: () => number;
+}
+
+/**
+ * One ordered stream of a topic: a partition (P-R4). Decides what is sent next; does no I/O and reads no clock.
+ *
+ * ```
+ * idle ── next ──► sending ── acknowledge ──────────────► idle
+ *  ▲                  ├── fail transient ───────────────► waiting ── next, after retryAt ──► sending (the same rows)
+ *  │                  ├── fail record, several rows ────► idle, narrowing: the next requests halve the suspects
+ *  │                  └── fail record, a single row ────► waiting, slowly (until parking exists the lane is held)
+ *  └───────────────────── rows were abandoned: those that are not acknowledged vanish when the answer is there
+ * ```
+ *
+ * Rows leave from the front, and only when acknowledged; at most one request is unanswered. So event n of a key is
+ * sent only after n−1 of that key is acknowledged, whatever fails in between.
+ */
+export class Lane<Row extends LaneRow> {
+  readonly topic: string;
+  readonly partition: number;
+  readonly #policy: LanePolicy;
+  #rows: Row[] = [];
+  /** Index of the first row that is not acknowledged. */
+  #head = 0;
+  #bytes = 0;
+  #inFlight = 0;
+  /** After a transient failure: the size of the request that is sent again. */
+  #repeat = 0;
+  /** Rows at the front of which at least one was refused, 0 = none. */
+  #suspects = 0;
+  readonly #ofShard: number[] = [];
+
+  /** Consecutive failures of what stands at the front. */
+  attempts = 0;
+  /** Nothing is sent before this instant of the monotonic clock. */
+  retryAt = 0;
+  /** When the unanswered request was begun, by the monotonic clock. */
+  sentAt = 0;
+  reason: HoldReason | undefined;
+
+  constructor(topic: string, partition: number, policy: LanePolicy) {
+    this.topic = topic;
+    this.partition = partition;
+    this.#policy = policy;
+  }
+
+  /** Rows that are not acknowledged. */
+  get size(): number {
+    return this.#rows.length - this.#head;
+  }
+
+  /** Bytes of the rows that are not acknowledged. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Rows in the unanswered request, 0 = there is none. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Rows of one shard that are not acknowledged. */
+  sizeOf(shard: number): number {
+    return this.#ofShard[shard] ?? 0;
+  }
+
+  enqueue(row: Row): void {
+    this.#rows.push(row);
+    this.#count(row, 1);
+  }
+
+  /** True when `next` would begin a request. */
+  ready(now: number): boolean {
+    return this.#inFlight === 0 && this.size > 0 && now >= this.retryAt;
+  }
+
+  /** Begins a request: the rows it consists of, or `undefined` when there is nothing to send now. */
+  next(now: number): readonly Row[] | undefined {
+    if (!this.ready(now)) return undefined;
+    this.#inFlight = batchLength(this.#rows, this.#head, this.#policy.limits, this.#atMost());
+    this.sentAt = now;
+    return this.#rows.slice(this.#head, this.#head + this.#inFlight);
+  }
+
+  /** Every row of the request is in the log. Returns them. */
+  acknowledge(): readonly Row[] {
+    const count = this.#inFlight;
+    const rows = this.#rows.slice(this.#head, this.#head + count);
+    for (const row of rows) this.#count(row, -1);
+    this.#head += count;
+    this.#compact();
+    this.#inFlight = 0;
+    this.#repeat = 0;
+    this.#suspects = Math.max(0, this.#suspects - count);
+    this.attempts = 0;
+    this.retryAt = 0;
+    this.reason = undefined;
+    return rows;
+  }
+
+  /**
+   * The request failed or its outcome is unknown (P-R6, P-R10): the rows stay at the front. `topic` failures are
+   * treated as transient here; holding the other lanes of the topic is the caller's job. Returns abandoned rows,
+   * which are gone now.
+   */
+  fail(reason: HoldReason, now: number): readonly Row[] {
+    const before = this.#inFlight;
+    this.#inFlight = 0;
+    const gone = this.forgetAbandoned();
+    // What is left of the request is still at the front, because only rows of the request and behind it vanished.
+    const left = before - gone.filter((row) => row.abandoned).length;
+    if (gone.length > 0) {
+      this.#repeat = 0;
+      this.#suspects = 0;
+      return gone;
+    }
+    this.attempts += 1;
+    this.reason = reason;
+    if (reason.kind !== 'record') {
+      this.#repeat = left;
+      this.retryAt = now + backoffMs(this.#policy.backoff, this.attempts, this.#policy.random);
+      return gone;
+    }
+    this.#repeat = 0;
+    this.#suspects = left;
+    this.retryAt = left > 1 ? now : now + backoffMs(this.#policy.refusedBackoff, this.attempts, this.#policy.random);
+    return gone;
+  }
+
+  /** Forgets abandoned rows that are not in the unanswered request; returns them. */
+  forgetAbandoned(): readonly Row[] {
+    const from = this.#head + this.#inFlight;
+    const gone: Row[] = [];
+    let kept = from;
+    for (let index = from; index < this.#rows.length; index++) {
+      const row = this.#rows[index] as Row;
+      if (row.abandoned) gone.push(row);
+      else this.#rows[kept++] = row;
+    }
+    this.#rows.length = kept;
+    for (const row of gone) this.#count(row, -1);
+    if (gone.length > 0 && this.#inFlight === 0) {
+      this.#repeat = 0;
+      this.#suspects = 0;
+    }
+    return gone;
+  }
+
+  /**
+   * Forgets the newest rows beyond the bounds (not the unanswered request, nor the very first row) and returns them.
+   * The caller reads them again later and lets none of their followers in before (P-R10).
+   */
+  trim(maxRows: number, maxBytes: number): readonly Row[] {
+    const least = this.#head + Math.max(1, this.#inFlight, this.#repeat);
+    let end = this.#rows.length;
+    while (end > least && (end - this.#head > maxRows || this.#bytes > maxBytes)) {
+      end -= 1;
+      this.#count(this.#rows[end] as Row, -1);
+    }
+    const gone = this.#rows.slice(end);
+    this.#rows.length = end;
+    return gone;
+  }
+
+  /** Takes every row out: they move to other lanes. Only while nothing is in flight. */
+  takeAll(): readonly Row[] {
+    const rows = this.#rows.slice(this.#head);
+    this.#rows = [];
+    this.#head = 0;
+    for (const row of rows) this.#count(row, -1);
+    return rows;
+  }
+
+  /** Tries earlier than the back-off says, because the publisher is seen to work again. */
+  hasten(at: number): void {
+    if (this.reason?.kind === 'transient' && this.retryAt > at) this.retryAt = at;
+  }
+
+  // The refused record lies among the suspects: halving finds it in log2 of them requests.
+  #atMost(): number {
+    if (this.#repeat > 0) return this.#repeat;
+    if (this.#suspects === 0) return Number.POSITIVE_INFINITY;
+    return this.reason === undefined || this.attempts > 0 ? Math.max(1, Math.ceil(this.#suspects / 2)) : 1;
+  }
+
+  #count(row: Row, sign: 1 | -1): void {
+    this.#bytes += sign * row.bytes;
+    this.#ofShard[row.shard] = (this.#ofShard[row.shard] ?? 0) + sign;
+  }
+
+  #compact(): void {
+    if (this.#head === this.#rows.length) {
+      this.#rows = [];
+      this.#head = 0;
+    } else if (this.#head > 4096 && this.#head * 2 > this.#rows.length) {
+      this.#rows = this.#rows.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+}

@@ -1,0 +1,344 @@
+import { decodeHeaders, type EncodedMessage, newMessageIdBytes } from '@txbox/core/spi';
+import { type OutboxStore, type Page, type RowHead, SHARDS, shardOf } from '@txbox/outbox/store';
+import { expect } from 'vitest';
+import { ALL_BYTES, AWKWARD_HEADERS, sampleMessage, uniqueName } from './sample.ts';
+import { conformanceSuite, type SuiteOptions } from './suite.ts';
+
+/**
+ * - `late-commits`: two writers may have transactions open at once, so a row may appear below one that is visible.
+ * - `dirty-reads`: a dirty look shows what is not committed.
+ */
+export type OutboxStoreFeature = 'late-commits' | 'dirty-reads';
+
+/** A writer's transaction on a connection of its own. */
+export interface OutboxTransaction {
+  insert(messages: readonly EncodedMessage[]): Promise<void>;
+  /** Deletes committed rows, without ending the transaction. */
+  remove(ids: readonly Buffer[]): Promise<void>;
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+}
+
+/** An outbox of its own, empty at first. */
+export interface OutboxStoreBackend {
+  readonly store: OutboxStore;
+  begin(): Promise<OutboxTransaction>;
+  dispose(): Promise<void>;
+}
+
+const ALL = { low: 0, start: 0, limit: 10_000, inlineBytes: 1_000_000 };
+
+/** What every store of an outbox guarantees: `OutboxReader`, `OutboxSettler`, `TopicPins` and `OutboxInspector`, and `OutboxWriter` behind the transactions. */
+export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStoreBackend>, options: SuiteOptions<OutboxStoreFeature> = {}): void {
+  conformanceSuite<OutboxStoreBackend, OutboxStoreFeature>('outbox store', backend, make, options, (claim) => {
+    claim('is empty at first', async ({ store }) => {
+      expect(await store.highestPosition()).toBe(0);
+      expect(await store.backlog()).toEqual({ rows: 0, bytes: 0, oldestAgeMs: 0 });
+      expect(await store.readPages([{ ...ALL, shard: 0 }])).toEqual([{ shard: 0, heads: [], rows: [] }]);
+    });
+
+    claim('gives back every byte of ids, keys, headers and payloads', async (outbox) => {
+      const id = Buffer.from('00010a0d1a22275c80c3288fa0d7fdff', 'hex');
+      const message = sampleMessage({
+        id,
+        key: ALL_BYTES.subarray(0, 255),
+        aggregateType: 'Bestellung',
+        aggregateId: '订单-1',
+        sequence: 9_007_199_254_740_991,
+        headers: AWKWARD_HEADERS,
+        payload: ALL_BYTES,
+      });
+      await added(outbox, [message]);
+      const row = await only(outbox, message);
+      expect(row).toMatchObject({ shard: shardOf(message), topic: 'orders', sequence: 9_007_199_254_740_991 });
+      expect(row.id).toEqual(id);
+      expect(row.key).toEqual(message.key);
+      expect(decodeHeaders(row.headers)).toEqual(AWKWARD_HEADERS);
+      expect(row.payload).toEqual(ALL_BYTES);
+      expect(row.bytes).toBe(255 + row.headers.length + 256);
+    });
+
+    claim('keeps keys apart that differ only in case, in trailing blanks or in a last zero byte', async (outbox) => {
+      const keys = ['abc', 'ABC', 'abc ', 'abc\0', 'àbc', 'abc'].map((key) => Buffer.from(key));
+      const messages = keys.map((key) => sampleMessage({ key }));
+      await added(outbox, messages);
+      for (const message of messages) expect((await only(outbox, message)).key).toEqual(message.key);
+    });
+
+    claim('passes an empty payload, an empty key and no key', async (outbox) => {
+      const messages = [
+        sampleMessage({ payload: Buffer.alloc(0) }),
+        sampleMessage({ key: Buffer.alloc(0) }),
+        sampleMessage({ key: null }),
+      ];
+      await added(outbox, messages);
+      const [empty, emptyKey, keyless] = await Promise.all(messages.map((message) => only(outbox, message)));
+      expect(empty?.payload).toEqual(Buffer.alloc(0));
+      expect(emptyKey?.key).toEqual(Buffer.alloc(0));
+      expect(keyless?.key).toBeNull();
+    });
+
+    claim('says when a row was inserted, in UTC', async (outbox) => {
+      const message = sampleMessage();
+      await added(outbox, [message]);
+      const { createdAt } = await only(outbox, message);
+      expect(createdAt).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$/);
+      expect(Math.abs(Date.parse(`${createdAt.replace(' ', 'T').slice(0, 23)}Z`) - Date.now())).toBeLessThan(120_000);
+    });
+
+    claim('leaves a payload of 900 kB out of a page and loads it whole', async (outbox) => {
+      const payload = Buffer.alloc(900_000, ALL_BYTES);
+      const message = sampleMessage({ payload });
+      await added(outbox, [message]);
+      const row = (await rowsOf(outbox, shardOf(message), { inlineBytes: 1_000 })).find(sameId(message));
+      expect(row).toMatchObject({ payload: null });
+      expect(row?.bytes).toBeGreaterThan(900_000);
+      const loaded = await outbox.store.loadPayloads([row as RowHead]);
+      expect(loaded.get((row as RowHead).position)?.equals(payload)).toBe(true);
+      expect((await only(outbox, message)).payload?.equals(payload)).toBe(true);
+    });
+
+    claim('loads no payload of a row that is gone, nor of another at its position', async (outbox) => {
+      const message = sampleMessage();
+      await added(outbox, [message]);
+      const row = await only(outbox, message);
+      expect(await outbox.store.loadPayloads([{ ...row, id: newMessageIdBytes() }])).toEqual(new Map());
+      await outbox.store.settle([row], 'range');
+      expect(await outbox.store.loadPayloads([row])).toEqual(new Map());
+    });
+
+    claim('puts a key into one shard, always the same, and a keyless message by its id', async (outbox) => {
+      const messages = Array.from({ length: 40 }, (_, index) => sampleMessage({ key: index % 2 ? null : Buffer.from(`k${index}`) }));
+      await added(outbox, messages);
+      for (const message of messages) expect((await only(outbox, message)).shard).toBe(shardOf(message));
+    });
+
+    claim('orders rows as they were inserted, within a statement and across transactions', async (outbox) => {
+      const key = Buffer.from(uniqueName('order'));
+      const messages = Array.from({ length: 60 }, () => sampleMessage({ key }));
+      await added(outbox, messages.slice(0, 50));
+      await added(outbox, messages.slice(50));
+      const rows = (await rowsOf(outbox, shardOf({ key, id: key }))).filter((row) => row.key?.equals(key));
+      expect(rows.map((row) => row.id.toString('hex'))).toEqual(messages.map((message) => message.id.toString('hex')));
+      expect(rows.map((row) => row.position)).toEqual(rows.map((row) => row.position).toSorted((a, b) => a - b));
+    });
+
+    claim('reads a page from its start on, at most its limit, and the rows before as heads', async (outbox) => {
+      const key = Buffer.from(uniqueName('page'));
+      const shard = shardOf({ key, id: key });
+      const floor = await outbox.store.highestPosition();
+      await added(outbox, Array.from({ length: 10 }, () => sampleMessage({ key })));
+      const all = await rowsOf(outbox, shard, { low: floor + 1 });
+      const positions = all.map((row) => row.position);
+      const start = positions[4] as number;
+      const [page] = await outbox.store.readPages([{ ...ALL, shard, low: positions[1] as number, start, limit: 3 }]);
+      expect(page?.heads.map((head) => head.position)).toEqual(positions.slice(1, 4));
+      expect(page?.rows.map((row) => row.position)).toEqual(positions.slice(4, 7));
+      expect(page?.heads.map((head) => [head.shard, head.topic, head.key, head.id])).toEqual(all.slice(1, 4).map((row) => [shard, row.topic, row.key, row.id]));
+    });
+
+    claim('answers many shards at once, in the order of the requests', async (outbox) => {
+      const messages = Array.from({ length: 64 }, () => sampleMessage({ key: null, topic: uniqueName('many') }));
+      await added(outbox, messages);
+      const shards = [...Array(SHARDS).keys()].reverse();
+      const pages = await outbox.store.readPages(shards.map((shard) => ({ ...ALL, shard })));
+      expect(pages.map((page) => page.shard)).toEqual(shards);
+      for (const page of pages) {
+        expect(page.rows.filter((row) => messages.some((message) => message.id.equals(row.id))).length).toBe(messages.filter((message) => shardOf(message) === page.shard).length);
+        expect(page.rows.every((row) => row.shard === page.shard)).toBe(true);
+      }
+      expect(await outbox.store.readPages([])).toEqual([]);
+    });
+
+    claim('shows no row before its commit, and never one that was rolled back', async (outbox) => {
+      const kept = sampleMessage();
+      const dropped = sampleMessage();
+      const first = await outbox.begin();
+      await first.insert([dropped]);
+      expect(await visible(outbox, dropped)).toBe(false);
+      await first.rollback();
+      expect(await visible(outbox, dropped)).toBe(false);
+      const second = await outbox.begin();
+      await second.insert([kept]);
+      expect(await visible(outbox, kept)).toBe(false);
+      await second.commit();
+      expect(await visible(outbox, kept)).toBe(true);
+    });
+
+    claim('shows a row that commits late below rows that are long visible', async (outbox) => {
+      const { before, late, after } = await lateCommit(outbox);
+      expect(before.position).toBeLessThan(late.position);
+      expect(late.position).toBeLessThan(after.position);
+    }, { needs: 'late-commits' });
+
+    claim('shows a row whose DELETE is open, and still after that was rolled back', async (outbox) => {
+      const message = sampleMessage();
+      await added(outbox, [message]);
+      const deleting = await outbox.begin();
+      await deleting.remove([message.id]);
+      expect(await visible(outbox, message)).toBe(true);
+      await deleting.rollback();
+      expect(await visible(outbox, message)).toBe(true);
+      const again = await outbox.begin();
+      await again.remove([message.id]);
+      await again.commit();
+      expect(await visible(outbox, message)).toBe(false);
+    });
+
+    claim('finds the lowest committed row within inclusive bounds by a dirty look', async (outbox) => {
+      const key = Buffer.from(uniqueName('dirty'));
+      const shard = shardOf({ key, id: key });
+      const floor = (await outbox.store.highestPosition()) + 1;
+      await added(outbox, [sampleMessage({ key }), sampleMessage({ key })]);
+      const [first, second] = (await rowsOf(outbox, shard, { low: floor })).map((row) => row.position) as [number, number];
+      const look = async (low: number, upTo: number): Promise<number | undefined> => (await outbox.store.dirtyLowest([{ shard, low, upTo }]))[0];
+      expect(await look(0, floor - 1)).not.toBe(first);
+      expect(await look(floor, second)).toBe(first);
+      expect(await look(first, first)).toBe(first);
+      expect(await look(first + 1, second)).toBe(second);
+      expect(await look(second + 1, second + 1_000)).toBeUndefined();
+      const other = (shard + 1) % SHARDS;
+      expect(
+        await outbox.store.dirtyLowest([
+          { shard: other, low: floor, upTo: second },
+          { shard, low: floor, upTo: second },
+        ]),
+      ).toEqual([undefined, first]);
+    });
+
+    claim('shows an uncommitted row to a dirty look, until it is rolled back', async (outbox) => {
+      const key = Buffer.from(uniqueName('uncommitted'));
+      const shard = shardOf({ key, id: key });
+      const low = (await outbox.store.highestPosition()) + 1;
+      const look = async (): Promise<number | undefined> => (await outbox.store.dirtyLowest([{ shard, low, upTo: low + 1_000_000 }]))[0];
+      const writing = await outbox.begin();
+      await writing.insert([sampleMessage({ key })]);
+      expect(await look()).toBeGreaterThanOrEqual(low);
+      expect(await rowsOf(outbox, shard, { low })).toEqual([]);
+      await writing.rollback();
+      expect(await look()).toBeUndefined();
+    }, { needs: 'dirty-reads' });
+
+    claim('knows the highest committed position of all shards', async (outbox) => {
+      const messages = Array.from({ length: 20 }, () => sampleMessage({ key: null }));
+      await added(outbox, messages);
+      const rows = await Promise.all(messages.map((message) => only(outbox, message)));
+      expect(await outbox.store.highestPosition()).toBe(Math.max(...rows.map((row) => row.position)));
+    });
+
+    for (const form of ['range', 'each'] as const) {
+      claim(`settles by identity and counts what was there (${form})`, async (outbox) => {
+        const key = Buffer.from(uniqueName('settle'));
+        const low = (await outbox.store.highestPosition()) + 1;
+        await added(outbox, Array.from({ length: 1_200 }, () => sampleMessage({ key })));
+        const rows = await rowsOf(outbox, shardOf({ key, id: key }), { low });
+        const named = rows.filter((_, index) => index !== 7);
+        expect(await outbox.store.settle(named, form)).toBe(1_199);
+        expect(await outbox.store.settle(named, form)).toBe(0);
+        expect((await rowsOf(outbox, shardOf({ key, id: key }), { low })).map((row) => row.position)).toEqual([rows[7]?.position]);
+        expect(await outbox.store.settle([], form)).toBe(0);
+      });
+
+      claim(`leaves another event that got a settled position again (${form})`, async (outbox) => {
+        const message = sampleMessage();
+        await added(outbox, [message]);
+        const row = await only(outbox, message);
+        expect(await outbox.store.settle([{ ...row, id: newMessageIdBytes() }], form)).toBe(0);
+        expect(await visible(outbox, message)).toBe(true);
+      });
+
+      claim(`leaves a row that committed late inside the span that is settled (${form})`, async (outbox) => {
+        const { before, late, after } = await lateCommit(outbox);
+        expect(await outbox.store.settle([before, after], form)).toBe(2);
+        expect((await rowsOf(outbox, late.shard, { low: before.position })).map((row) => row.position)).toEqual([late.position]);
+      }, { needs: 'late-commits' });
+    }
+
+    claim('settles without waiting for an uncommitted row between the named ones (each)', async (outbox) => {
+      const key = Buffer.from(uniqueName('each'));
+      const low = (await outbox.store.highestPosition()) + 1;
+      await added(outbox, [sampleMessage({ key })]);
+      const writing = await outbox.begin();
+      const uncommitted = sampleMessage({ key });
+      await writing.insert([uncommitted]);
+      await added(outbox, [sampleMessage({ key })]);
+      const rows = await rowsOf(outbox, shardOf({ key, id: key }), { low });
+      expect(await outbox.store.settle(rows, 'each')).toBe(2);
+      await writing.commit();
+      expect(await visible(outbox, uncommitted)).toBe(true);
+    }, { needs: 'late-commits' });
+
+    claim('pins the first count of a topic, whatever is asked later, and two at once agree', async ({ store }) => {
+      const topic = uniqueName('pin');
+      expect(await store.pin(topic, 6)).toBe(6);
+      expect(await store.pin(topic, 12)).toBe(6);
+      const racing = uniqueName('pin');
+      const [one, two] = await Promise.all([store.pin(racing, 3), store.pin(racing, 4)]);
+      expect(one).toBe(two);
+      expect(await store.pin(racing, 5)).toBe(one);
+    });
+
+    claim('keeps topics apart that differ only in case', async (outbox) => {
+      const topic = uniqueName('case');
+      const lower = sampleMessage({ topic });
+      const upper = sampleMessage({ topic: topic.toUpperCase() });
+      await added(outbox, [lower, upper]);
+      expect((await only(outbox, lower)).topic).toBe(topic);
+      expect((await only(outbox, upper)).topic).toBe(topic.toUpperCase());
+      expect(await outbox.store.pin(topic, 3)).toBe(3);
+      expect(await outbox.store.pin(topic.toUpperCase(), 5)).toBe(5);
+    });
+
+    claim('tells how much is waiting, and how long the oldest', async (outbox) => {
+      const message = sampleMessage({ payload: Buffer.alloc(1_000) });
+      const before = await outbox.store.backlog();
+      await added(outbox, [message]);
+      const after = await outbox.store.backlog();
+      const { bytes } = await only(outbox, message);
+      expect(after.rows - before.rows).toBe(1);
+      expect(after.bytes - before.bytes).toBe(bytes);
+      expect(after.oldestAgeMs).toBeGreaterThanOrEqual(before.oldestAgeMs);
+      expect(after.oldestAgeMs).toBeLessThan(600_000);
+    });
+  });
+}
+
+async function added(outbox: OutboxStoreBackend, messages: readonly EncodedMessage[]): Promise<void> {
+  const transaction = await outbox.begin();
+  await transaction.insert(messages);
+  await transaction.commit();
+}
+
+async function rowsOf({ store }: OutboxStoreBackend, shard: number, parts: { low?: number; inlineBytes?: number } = {}): Promise<Page['rows']> {
+  const low = parts.low ?? 0;
+  const [page] = await store.readPages([{ ...ALL, ...parts, shard, low, start: low }]);
+  return (page as Page).rows;
+}
+
+function sameId(message: EncodedMessage): (row: RowHead) => boolean {
+  return (row) => row.id.equals(message.id);
+}
+
+async function visible(outbox: OutboxStoreBackend, message: EncodedMessage): Promise<boolean> {
+  return (await rowsOf(outbox, shardOf(message))).some(sameId(message));
+}
+
+async function only(outbox: OutboxStoreBackend, message: EncodedMessage): Promise<Page['rows'][number]> {
+  const rows = (await rowsOf(outbox, shardOf(message))).filter(sameId(message));
+  expect(rows).toHaveLength(1);
+  return rows[0] as Page['rows'][number];
+}
+
+/** Three rows of one key; the middle one was drawn second and committed last. */
+async function lateCommit(outbox: OutboxStoreBackend): Promise<{ before: RowHead; late: RowHead; after: RowHead }> {
+  const key = Buffer.from(uniqueName('late'));
+  const [before, late, after] = [sampleMessage({ key }), sampleMessage({ key }), sampleMessage({ key })];
+  await added(outbox, [before]);
+  const writing = await outbox.begin();
+  await writing.insert([late]);
+  await added(outbox, [after]);
+  expect(await visible(outbox, late)).toBe(false);
+  expect(await visible(outbox, after)).toBe(true);
+  await writing.commit();
+  return { before: await only(outbox, before), late: await only(outbox, late), after: await only(outbox, after) };
+}

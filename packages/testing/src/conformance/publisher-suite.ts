@@ -1,0 +1,168 @@
+import type { Delivery, Publisher } from '@txbox/core/spi';
+import { expect } from 'vitest';
+import { ALL_BYTES, AWKWARD_HEADERS, sampleRecord, uniqueName } from './sample.ts';
+import { conformanceSuite, type SuiteOptions } from './suite.ts';
+
+/** `unreachable`: the broker may be away. */
+export type PublisherFeature = 'unreachable';
+
+/** A publisher, connected, and another way to look into its broker. */
+export interface PublisherBackend {
+  readonly publisher: Publisher;
+  /** Creates a topic, which `dispose` deletes. */
+  createTopic(name: string, partitions: number): Promise<void>;
+  /** Every record of the topic, lane by lane, not through this framework's source where another client can. */
+  readAll(topic: string): Promise<Delivery[]>;
+  /** A publisher whose broker does not answer. */
+  unreachable?(): Publisher;
+  dispose(): Promise<void>;
+}
+
+/** What every publisher guarantees (P-R5, P-R6, P-R10). */
+export function publisherSuite(backend: string, make: () => Promise<PublisherBackend>, options: SuiteOptions<PublisherFeature> = {}): void {
+  conformanceSuite<PublisherBackend, PublisherFeature>('publisher', backend, make, options, (claim) => {
+    claim('answers with the partition and the first offset', async (broker) => {
+      const topic = await newTopic(broker, 3);
+      const publish = async (count: number): Promise<unknown> =>
+        await broker.publisher.publish({ topic, partition: 2, records: Array.from({ length: count }, () => sampleRecord('x')) });
+      expect(await publish(3)).toEqual({ topic, partition: 2, baseOffset: 0n });
+      expect(await publish(1)).toEqual({ topic, partition: 2, baseOffset: 3n });
+      expect(await publish(2)).toEqual({ topic, partition: 2, baseOffset: 4n });
+    });
+
+    claim('keeps the order inside a request and from one to the next', async (broker) => {
+      const topic = await newTopic(broker, 1);
+      const values = Array.from({ length: 1_000 }, (_, index) => String(index));
+      for (let from = 0; from < values.length; from += 250) {
+        await broker.publisher.publish({ topic, partition: 0, records: values.slice(from, from + 250).map((value) => sampleRecord(value)) });
+      }
+      const read = await broker.readAll(topic);
+      expect(read.map((delivery) => delivery.value?.toString())).toEqual(values);
+      expect(read.map((delivery) => delivery.offset)).toEqual(values.map(BigInt));
+    });
+
+    claim('puts records into the partition that was named, whatever their keys', async (broker) => {
+      const topic = await newTopic(broker, 4);
+      const records = Array.from({ length: 20 }, (_, index) => sampleRecord(`v${index}`, { key: Buffer.from(`key ${index}`) }));
+      await broker.publisher.publish({ topic, partition: 3, records });
+      expect(new Set((await broker.readAll(topic)).map((delivery) => delivery.partition))).toEqual(new Set([3]));
+    });
+
+    claim('takes requests for different lanes at the same time', async (broker) => {
+      const topic = await newTopic(broker, 8);
+      const records = Array.from({ length: 50 }, (_, index) => sampleRecord(String(index)));
+      const lanes = [...Array(8).keys()];
+      const receipts = await Promise.all(lanes.map(async (partition) => await broker.publisher.publish({ topic, partition, records })));
+      expect(receipts).toEqual(lanes.map((partition) => ({ topic, partition, baseOffset: 0n })));
+      const read = await broker.readAll(topic);
+      for (const partition of lanes) {
+        expect(read.filter((one) => one.partition === partition).map((one) => one.value?.toString())).toEqual(records.map((record) => record.value?.toString()));
+      }
+    });
+
+    claim('carries every byte of keys, values and headers, their order and their repeats', async (broker) => {
+      const topic = await newTopic(broker, 1);
+      const record = { key: ALL_BYTES, value: ALL_BYTES, headers: AWKWARD_HEADERS };
+      await broker.publisher.publish({ topic, partition: 0, records: [record] });
+      const [read] = await broker.readAll(topic);
+      expect(read).toMatchObject({ topic, partition: 0, offset: 0n });
+      expect(read?.key).toEqual(ALL_BYTES);
+      expect(read?.value).toEqual(ALL_BYTES);
+      expect(grouped(read?.headers)).toEqual(grouped(AWKWARD_HEADERS));
+      expect(Math.abs((read?.timestamp ?? 0) - Date.now())).toBeLessThan(120_000);
+    });
+
+    claim('tells an empty value from none, and an empty key from none', async (broker) => {
+      const topic = await newTopic(broker, 1);
+      const empty = Buffer.alloc(0);
+      const records = [
+        { key: empty, value: empty, headers: [] },
+        { key: null, value: null, headers: [] },
+        { key: Buffer.from('k'), value: null, headers: [] },
+        { key: null, value: Buffer.from('v'), headers: [] },
+      ];
+      await broker.publisher.publish({ topic, partition: 0, records });
+      expect((await broker.readAll(topic)).map(({ key, value }) => ({ key, value }))).toEqual(records.map(({ key, value }) => ({ key, value })));
+    });
+
+    claim('carries 900 kB', async (broker) => {
+      const topic = await newTopic(broker, 1);
+      const value = Buffer.alloc(900_000, ALL_BYTES);
+      await broker.publisher.publish({ topic, partition: 0, records: [sampleRecord(value)] });
+      expect((await broker.readAll(topic))[0]?.value?.equals(value)).toBe(true);
+    });
+
+    claim('refuses a record above the limit as a failure of the record, and stores nothing of the request', async (broker) => {
+      const topic = await newTopic(broker, 1);
+      const records = [sampleRecord('small'), sampleRecord(Buffer.alloc(broker.publisher.maxRecordBytes + 200_000, 'x'))];
+      const failure = await failureOf(broker.publisher.publish({ topic, partition: 0, records }));
+      expect(broker.publisher.classify(failure)).toBe('record');
+      await broker.publisher.publish({ topic, partition: 0, records: [sampleRecord('next')] });
+      expect((await broker.readAll(topic)).map((delivery) => delivery.value?.toString())).toEqual(['next']);
+    });
+
+    claim('refuses a topic that does not exist as a failure of the topic, and does not create it', async ({ publisher }) => {
+      const topic = uniqueName('missing');
+      await expect(publisher.describeTopic(topic)).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
+      const failure = await failureOf(publisher.publish({ topic, partition: 0, records: [sampleRecord('x')] }));
+      expect(publisher.classify(failure)).toBe('topic');
+      const again = await failureOf(publisher.describeTopic(topic));
+      expect(again).toMatchObject({ code: 'TOPIC_MISSING' });
+      expect(publisher.classify(again)).toBe('topic');
+    });
+
+    claim('finds a topic that was created after it was missed', async (broker) => {
+      const topic = uniqueName('later');
+      await expect(broker.publisher.describeTopic(topic)).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
+      await failureOf(broker.publisher.publish({ topic, partition: 0, records: [sampleRecord('x')] }));
+      await broker.createTopic(topic, 2);
+      expect(await broker.publisher.describeTopic(topic)).toEqual({ topic, partitions: 2 });
+      await broker.publisher.publish({ topic, partition: 1, records: [sampleRecord('now')] });
+      expect((await broker.readAll(topic)).map((delivery) => delivery.value?.toString())).toEqual(['now']);
+    });
+
+    claim('refuses a partition that the topic does not have, and blames no record', async (broker) => {
+      const topic = await newTopic(broker, 2);
+      const failure = await failureOf(broker.publisher.publish({ topic, partition: 7, records: [sampleRecord('x')] }));
+      expect(broker.publisher.classify(failure)).not.toBe('record');
+      expect(await broker.readAll(topic)).toEqual([]);
+    });
+
+    claim('rejects and calls it transient while no broker answers', async ({ unreachable }) => {
+      const publisher = (unreachable as NonNullable<typeof unreachable>)();
+      const failure = await failureOf(publisher.connect());
+      expect(failure).toMatchObject({ code: 'BROKER_UNAVAILABLE' });
+      expect(publisher.classify(failure)).toBe('transient');
+      await publisher.close();
+    }, { needs: 'unreachable' });
+
+    claim('calls transient whatever it does not know', async ({ publisher }) => {
+      for (const unknown of [new Error('who knows'), undefined, null, 'text', 42, {}]) expect(publisher.classify(unknown)).toBe('transient');
+    });
+
+    claim('refuses to publish after close, which may be called twice', async ({ publisher }) => {
+      await publisher.close();
+      await publisher.close();
+      await expect(publisher.publish({ topic: 'any', partition: 0, records: [sampleRecord('x')] })).rejects.toThrow();
+    });
+  });
+}
+
+async function newTopic(broker: PublisherBackend, partitions: number): Promise<string> {
+  const topic = uniqueName('publisher');
+  await broker.createTopic(topic, partitions);
+  return topic;
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  return await promise.then(
+    (value) => expect.fail(`expected a rejection, got ${String(value)}`),
+    (error: unknown) => error,
+  );
+}
+
+/** Values by name: order is promised among headers of one name. */
+function grouped(headers: Delivery['headers'] = []): [string, Buffer[]][] {
+  const names = [...new Set(headers.map(([name]) => name))].sort();
+  return names.map((name) => [name, headers.filter(([one]) => one === name).map(([, value]) => value)]);
+}

@@ -1,0 +1,236 @@
+import { type EncodedMessage, encodeHeaders } from '@txbox/core/spi';
+import { type OutboxStore, type Page, type PageRequest, type PendingRow, type RowHead, shardOf } from '@txbox/outbox/store';
+
+/** What has become of a row so far; `deleting` = an open transaction deletes it. */
+type RowState = 'uncommitted' | 'committed' | 'deleting';
+
+interface Row extends PendingRow {
+  readonly payload: Buffer;
+  readonly insertedAt: number;
+  state: RowState;
+}
+
+/** What a {@link MemoryOutbox} takes. */
+export interface MemoryOutboxOptions {
+  /** Wall clock, milliseconds since 1970. Default the machine's. */
+  readonly now?: () => number;
+}
+
+/**
+ * An outbox in memory that shows what a relay sees of InnoDB: a position is drawn when a row is inserted and its
+ * transaction may commit much later, an answer is one snapshot, a dirty look shows uncommitted rows and misses rows
+ * whose DELETE is open, and such a DELETE may still roll back (P-R2). Nothing is locked and nothing ever waits.
+ */
+export class MemoryOutbox implements OutboxStore {
+  readonly #rows: Map<number, Row> = new Map();
+  readonly #pins: Map<string, number> = new Map();
+  readonly #now: () => number;
+  #next = 1;
+
+  constructor(options: MemoryOutboxOptions = {}) {
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** Opens a transaction; any number may be open at once. */
+  begin(): MemoryOutboxTransaction {
+    return new MemoryOutboxTransaction({
+      draw: (count) => this.#draw(count),
+      insert: (position, message) => this.#insert(position, message),
+      remove: (id) => this.#remove(id),
+    });
+  }
+
+  /** Draws and inserts in a transaction of its own; returns the positions. */
+  add(messages: readonly EncodedMessage[]): number[] {
+    const transaction = this.begin();
+    const positions = transaction.insert(messages);
+    transaction.commit();
+    return positions;
+  }
+
+  /** The next position that is drawn: a server that crashed issues numbers again (P-T3). */
+  numberFrom(position: number): void {
+    this.#next = position;
+  }
+
+  readPages(requests: readonly PageRequest[]): Promise<Page[]> {
+    const visible = this.#sorted().filter((row) => row.state !== 'uncommitted');
+    const pages = requests.map(({ shard, low, start, limit, inlineBytes }) => {
+      const rows = visible.filter((row) => row.shard === shard && row.position >= low);
+      return {
+        shard,
+        heads: rows.filter((row) => row.position < start).map(headOf),
+        rows: rows
+          .filter((row) => row.position >= start)
+          .slice(0, limit)
+          .map((row) => pendingOf(row, inlineBytes)),
+      };
+    });
+    return Promise.resolve(pages);
+  }
+
+  loadPayloads(rows: readonly RowHead[]): Promise<Map<number, Buffer>> {
+    const found = rows.flatMap((head): [number, Buffer][] => {
+      const row = this.#visible(head);
+      return row ? [[row.position, Buffer.from(row.payload)]] : [];
+    });
+    return Promise.resolve(new Map(found));
+  }
+
+  highestPosition(): Promise<number> {
+    return Promise.resolve(this.#sorted().findLast((row) => row.state !== 'uncommitted')?.position ?? 0);
+  }
+
+  dirtyLowest(requests: readonly { shard: number; low: number; upTo: number }[]): Promise<(number | undefined)[]> {
+    const shown = this.#sorted().filter((row) => row.state !== 'deleting');
+    return Promise.resolve(
+      requests.map(({ shard, low, upTo }) => shown.find((row) => row.shard === shard && row.position >= low && row.position <= upTo)?.position),
+    );
+  }
+
+  settle(rows: readonly RowHead[]): Promise<number> {
+    const found = rows.filter((head) => this.#visible(head));
+    for (const { position } of found) this.#rows.delete(position);
+    return Promise.resolve(found.length);
+  }
+
+  pin(topic: string, partitions: number): Promise<number> {
+    const pinned = this.#pins.get(topic) ?? partitions;
+    this.#pins.set(topic, pinned);
+    return Promise.resolve(pinned);
+  }
+
+  backlog(): Promise<{ rows: number; bytes: number; oldestAgeMs: number }> {
+    const rows = [...this.#rows.values()].filter((row) => row.state !== 'uncommitted');
+    return Promise.resolve({
+      rows: rows.length,
+      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
+      oldestAgeMs: rows.length === 0 ? 0 : Math.max(0, this.#now() - Math.min(...rows.map((row) => row.insertedAt))),
+    });
+  }
+
+  #sorted(): Row[] {
+    return [...this.#rows.values()].sort((a, b) => a.position - b.position);
+  }
+
+  #visible(head: RowHead): Row | undefined {
+    const row = this.#rows.get(head.position);
+    return row && row.state !== 'uncommitted' && row.shard === head.shard && row.id.equals(head.id) ? row : undefined;
+  }
+
+  #draw(count: number): number {
+    const first = this.#next;
+    this.#next += count;
+    return first;
+  }
+
+  #insert(position: number, message: EncodedMessage): UndoableChange {
+    if (this.#rows.has(position)) throw new Error(`Position ${position} is taken: the outbox numbers rows from below one that is still there.`);
+    const headers = encodeHeaders(message.headers);
+    const insertedAt = this.#now();
+    this.#rows.set(position, {
+      shard: shardOf(message),
+      position,
+      id: Buffer.from(message.id),
+      topic: message.topic,
+      key: message.key && Buffer.from(message.key),
+      sequence: message.sequence,
+      headers,
+      payload: Buffer.from(message.payload),
+      bytes: (message.key?.length ?? 0) + headers.length + message.payload.length,
+      createdAt: new Date(insertedAt).toISOString().replace('T', ' ').replace('Z', '000'),
+      insertedAt,
+      state: 'uncommitted',
+    });
+    return {
+      commit: () => this.#changeState(position, 'committed'),
+      rollback: () => this.#rows.delete(position),
+    };
+  }
+
+  #remove(id: Buffer): UndoableChange {
+    const row = [...this.#rows.values()].find((one) => one.id.equals(id) && one.state === 'committed');
+    if (!row) return { commit: () => undefined, rollback: () => undefined };
+    row.state = 'deleting';
+    return {
+      commit: () => this.#rows.delete(row.position),
+      rollback: () => this.#changeState(row.position, 'committed'),
+    };
+  }
+
+  #changeState(position: number, state: RowState): void {
+    const row = this.#rows.get(position);
+    if (row) row.state = state;
+  }
+}
+
+interface UndoableChange {
+  commit(): void;
+  rollback(): void;
+}
+
+interface MemoryOutboxTable {
+  draw(count: number): number;
+  insert(position: number, message: EncodedMessage): UndoableChange;
+  remove(id: Buffer): UndoableChange;
+}
+
+/** One writer's transaction on a {@link MemoryOutbox}. It ends once. */
+export class MemoryOutboxTransaction {
+  readonly #table: MemoryOutboxTable;
+  readonly #changes: UndoableChange[] = [];
+  #ended = false;
+
+  constructor(table: MemoryOutboxTable) {
+    this.#table = table;
+  }
+
+  /** Draws positions without a row yet: the moment between drawing a number and inserting its row. */
+  draw(count: number): number {
+    this.#refuseEnded();
+    return this.#table.draw(count);
+  }
+
+  /** Inserts in order, at positions drawn now or, when `first` is given, drawn before; returns the positions. */
+  insert(messages: readonly EncodedMessage[], first: number = this.draw(messages.length)): number[] {
+    this.#refuseEnded();
+    return messages.map((message, index) => {
+      this.#changes.push(this.#table.insert(first + index, message));
+      return first + index;
+    });
+  }
+
+  /** Deletes committed rows; committed looks show them, dirty ones do not, until this transaction ends. */
+  remove(ids: readonly Buffer[]): void {
+    this.#refuseEnded();
+    for (const id of ids) this.#changes.push(this.#table.remove(id));
+  }
+
+  commit(): void {
+    this.#end();
+    for (const change of this.#changes) change.commit();
+  }
+
+  rollback(): void {
+    this.#end();
+    for (const change of this.#changes.toReversed()) change.rollback();
+  }
+
+  #end(): void {
+    this.#refuseEnded();
+    this.#ended = true;
+  }
+
+  #refuseEnded(): void {
+    if (this.#ended) throw new Error('This transaction is over.');
+  }
+}
+
+function headOf({ shard, position, id, topic, key }: Row): RowHead {
+  return { shard, position, id, topic, key };
+}
+
+function pendingOf(row: Row, inlineBytes: number): PendingRow {
+  const { sequence, headers, payload, bytes, createdAt } = row;
+  return { ...headOf(row), sequence, headers, payload: payload.length > inlineBytes ? null : Buffer.from(payload), bytes, createdAt };
+}
