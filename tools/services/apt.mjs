@@ -35,7 +35,9 @@ export function ensurePackages(name, suite, packages, { only, complete } = {}) {
     timed(`unpacked ${name}`, async () => {
       const env = await configurationOf(suite);
       const plan = await run('apt-get', ['-s', 'install', ...packages], { env });
-      const names = [...plan.matchAll(/^Inst (\S+)/gm)].map((match) => match[1]).filter((it) => (only ? only.test(it) : !UNNEEDED.test(it)));
+      const names = [...plan.matchAll(/^Inst (\S+)/gm)]
+        .map((match) => match[1])
+        .filter((it) => (only ? only.test(it) : !UNNEEDED.test(it)));
       const archives = join(folder, '.archives');
       mkdirSync(archives);
       const download = () => run('apt-get', ['-qq', 'download', ...names], { env, cwd: archives });

@@ -14,8 +14,8 @@ export const SERVICES = new Map(
     kafka('kafka', '4.4.0'),
     kafka('kafka-three', '4.4.0', { nodes: 3, proxied: 1 }),
     kafka('kafka32', '3.2.3'),
-    kafka('kafka28', '2.8.2', { zookeeper: true }),
-    kafka('kafka24', '2.4.1', { zookeeper: true }),
+    kafka('kafka28', '2.8.2', { keeper: true }),
+    kafka('kafka24', '2.4.1', { keeper: true }),
   ].map((service) => [service.name, service]),
 );
 

@@ -10,37 +10,34 @@ const SCRAM_LOGIN = 'org.apache.kafka.common.security.scram.ScramLoginModule';
 
 /**
  * Listeners: PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, and PROXIEDn. The last are bound to one port and advertise another,
- * where a test puts its proxy: a client that bootstraps through the proxy then stays behind it.
+ * where a test puts its proxy: a client that bootstraps through the proxy then stays behind it. With `keeperPort` the
+ * broker belongs to that ZooKeeper, else to a KRaft cluster of the nodes `ids`. `bind` is another address to listen on.
  */
-export function brokerProperties({ version, nodes, id, ports, port, logs, proxiedOf, zookeeper, scram }) {
-  const at = (listener, node = id) => ports[port(node, listener)];
-  const replication = Math.min(3, nodes.length);
+export function brokerProperties({ version, id, ids, portOf, proxiedListeners, logs, scram, keeperPort, bind }) {
+  const at = (listener) => portOf(id, listener);
+  const replication = Math.min(3, ids.length);
   const inSync = replication > 1 ? 2 : 1;
-  const proxied = proxiedOf.map((it) => ({ name: it.toUpperCase(), bound: at(it), advertised: at(`${it}.advertised`) }));
   const mechanisms = scram ? ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] : ['PLAIN'];
 
-  const open = [`PLAINTEXT://127.0.0.1:${at('plain')}`, `SASL_PLAINTEXT://127.0.0.1:${at('sasl')}`, `SASL_SSL://localhost:${at('ssl')}`];
-  const listeners = [...open, ...proxied.map((it) => `${it.name}://127.0.0.1:${it.bound}`)];
-  const advertised = [...open, ...proxied.map((it) => `${it.name}://127.0.0.1:${it.advertised}`)];
-  const protocols = [
-    'PLAINTEXT:PLAINTEXT',
-    'SASL_PLAINTEXT:SASL_PLAINTEXT',
-    'SASL_SSL:SASL_SSL',
-    ...proxied.map((it) => `${it.name}:PLAINTEXT`),
+  const listeners = [
+    { name: 'PLAINTEXT', protocol: 'PLAINTEXT', host: '127.0.0.1', port: at('plain') },
+    { name: 'SASL_PLAINTEXT', protocol: 'SASL_PLAINTEXT', host: '127.0.0.1', port: at('sasl') },
+    { name: 'SASL_SSL', protocol: 'SASL_SSL', host: 'localhost', port: at('ssl') },
+    ...proxiedListeners.map((it) => {
+      return { name: it.toUpperCase(), protocol: 'PLAINTEXT', host: '127.0.0.1', port: at(it), advertised: at(`${it}.advertised`) };
+    }),
   ];
+  const controller = keeperPort ? [] : [{ name: 'CONTROLLER', protocol: 'PLAINTEXT', host: '127.0.0.1', port: at('controller') }];
+  const all = [...listeners, ...controller];
 
-  const cluster = zookeeper
-    ? { 'broker.id': id, 'zookeeper.connect': `127.0.0.1:${ports[zookeeper]}` }
+  const cluster = keeperPort
+    ? { 'broker.id': id, 'zookeeper.connect': `127.0.0.1:${keeperPort}`, 'zookeeper.session.timeout.ms': 6000 }
     : {
         'process.roles': 'broker,controller',
         'node.id': id,
-        'controller.quorum.voters': nodes.map((node) => `${node}@127.0.0.1:${at('controller', node)}`).join(','),
+        'controller.quorum.voters': ids.map((node) => `${node}@127.0.0.1:${portOf(node, 'controller')}`).join(','),
         'controller.listener.names': 'CONTROLLER',
       };
-  if (!zookeeper) {
-    listeners.push(`CONTROLLER://127.0.0.1:${at('controller')}`);
-    protocols.push('CONTROLLER:PLAINTEXT');
-  }
 
   const logins = {};
   for (const listener of ['sasl_plaintext', 'sasl_ssl']) {
@@ -52,9 +49,9 @@ export function brokerProperties({ version, nodes, id, ports, port, logs, proxie
 
   return format({
     ...cluster,
-    listeners: listeners.join(','),
-    'advertised.listeners': advertised.join(','),
-    'listener.security.protocol.map': protocols.join(','),
+    listeners: all.map(({ name, host, port }) => `${name}://${bind ?? host}:${port}`).join(','),
+    'advertised.listeners': listeners.map(({ name, host, port, advertised = port }) => `${name}://${host}:${advertised}`).join(','),
+    'listener.security.protocol.map': all.map(({ name, protocol }) => `${name}:${protocol}`).join(','),
     'inter.broker.listener.name': 'PLAINTEXT',
     'sasl.enabled.mechanisms': mechanisms.join(','),
     ...logins,
@@ -86,8 +83,8 @@ export function brokerProperties({ version, nodes, id, ports, port, logs, proxie
     'num.network.threads': 2,
     'num.io.threads': 4,
     // Waiting for other brokers to take over makes no sense alone.
-    'controlled.shutdown.enable': nodes.length > 1,
-    ...(nodes.length > 1 && { 'broker.session.timeout.ms': 9000, 'replica.lag.time.max.ms': 10_000 }),
+    'controlled.shutdown.enable': ids.length > 1,
+    ...(ids.length > 1 && { 'broker.session.timeout.ms': 9000, 'replica.lag.time.max.ms': 10_000 }),
   });
 }
 

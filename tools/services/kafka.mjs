@@ -4,166 +4,124 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureCertificate } from './certificate.mjs';
-import { ensureJars } from './jars.mjs';
-import { ensureJava, missingForJava } from './java.mjs';
+import { missingForJava } from './java.mjs';
 import { liveBrokers } from './kafka-metadata.mjs';
+import { ensureKafka, jarsOf, javaCommand, runTool } from './kafka-program.mjs';
 import { brokerProperties, SASL } from './kafka-properties.mjs';
 import { cached, ensureCached } from './package-cache.mjs';
 import { STATE } from './place.mjs';
-import { ask } from './probe.mjs';
 import { timed } from './progress.mjs';
 import { run } from './run.mjs';
+import { ensureScramUser, untilNoBroker, zookeeper } from './zookeeper.mjs';
 
 const CLUSTER_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
-const SERIAL = ['-XX:+UseSerialGC', '-Xshare:auto'];
-const TOOL = ['-Xmx128m', '-XX:TieredStopAtLevel=1', ...SERIAL];
-const LOG4J1 = `log4j.rootLogger=WARN, out
-log4j.appender.out=org.apache.log4j.ConsoleAppender
-log4j.appender.out.layout=org.apache.log4j.PatternLayout
-log4j.appender.out.layout.ConversionPattern=%d %p %c{1} %m%n
-`;
+const FORMATTED = 'formatted';
 
-/** A Kafka of one version with one node or three; `zookeeper` for versions before KRaft. */
-export function kafka(name, version, { nodes = 1, zookeeper = false, proxied = 4 } = {}) {
-  const [major, minor] = version.split('.').map(Number);
-  const key = `TXBOX_TEST_${name.toUpperCase().replace('-', '_')}_BROKERS`;
-  const root = `kafka-${version}`;
-  const template = `${root}-data`;
+/**
+ * A Kafka of one version: one node or three, `keeper: true` for ZooKeeper in the place of KRaft, and `proxied` listeners
+ * a node for fault proxies.
+ */
+export function kafka(name, version, { nodes = 1, keeper = false, proxied = 4 } = {}) {
   const folder = join(STATE, name);
+  const template = `${jarsOf(version)}-data`;
   const ids = Array.from({ length: nodes }, (_, index) => index + 1);
-  const scram = zookeeper || major > 3 || (major === 3 && minor >= 5);
+  const heap = nodes > 1 ? ['-Xms64m', '-Xmx384m'] : ['-Xms96m', '-Xmx512m'];
+  const keeperPort = `${name}.zookeeper`;
+  const portName = (id, listener) => `${name}.${id}.${listener}`;
+  const proxiedListeners = Array.from({ length: proxied }, (_, index) => `proxied${index + 1}`);
+  const listeners = ['plain', 'sasl', 'ssl', ...proxiedListeners, ...proxiedListeners.map(advertised), ...(keeper ? [] : ['controller'])];
+  // KRaft has SCRAM from 3.5.
+  const scram = keeper || (!version.startsWith('2.') && !/^3\.[0-4]\./.test(version));
 
-  const port = (id, listener) => `${name}.${id}.${listener}`;
-  const proxiedOf = Array.from({ length: proxied }, (_, index) => `proxied${index + 1}`);
-  const listenersOf = [
-    'plain',
-    'sasl',
-    'ssl',
-    ...proxiedOf,
-    ...proxiedOf.map((it) => `${it}.advertised`),
-    ...(zookeeper ? [] : ['controller']),
-  ];
-
-  const logging = (to) =>
-    major >= 4 ? ['-Dlog4j2.level=WARN', '-Dorg.apache.logging.log4j.level=WARN'] : [`-Dlog4j.configuration=file:${to}/log4j.properties`];
-
-  // A class path may hold no link to a folder with `:` in it, so servers are started with a path relative to nothing else.
-  const java = (to, options, main, args) => [...options, ...logging(to), '-cp', `${cached(root)}/*`, main, ...args];
+  const propertiesOf = (id, ports, logs, bind) => {
+    const portOf = (node, listener) => ports[portName(node, listener)];
+    return brokerProperties({ version, id, ids, portOf, proxiedListeners, logs, scram, keeperPort: keeper && ports[keeperPort], bind });
+  };
+  const formatArguments = (properties) => {
+    const users = ['SCRAM-SHA-256', 'SCRAM-SHA-512'].map((it) => `${it}=[name=${SASL.user},password=${SASL.password}]`);
+    return ['format', '-t', CLUSTER_ID, '-c', properties, ...(scram ? users.flatMap((user) => ['--add-scram', user]) : [])];
+  };
 
   async function install() {
-    const [runtime] = await Promise.all([ensureJava(), ensureJars(root, artifactsOf(version)), ensureCertificate()]);
-    if (zookeeper) return;
+    await Promise.all([ensureKafka(version), ensureCertificate()]);
+    if (keeper) return;
+    // Formatting takes a Java of its own: once per version, then a copy.
     await ensureCached(template, (to) =>
-      timed(`formatted the storage of ${root}`, async () => {
-        writeFileSync(join(to, 'log4j.properties'), LOG4J1);
+      timed(`formatted the storage of Kafka ${version}`, async () => {
         const properties = join(to, 'format.properties');
-        const ports = Object.fromEntries(listenersOf.map((it, index) => [port(1, it), 1000 + index]));
-        writeFileSync(properties, brokerProperties({ ...shape, id: 1, ports, logs: join(to, 'logs') }));
-        const users = scram
-          ? ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((it) => ['--add-scram', `${it}=[name=${SASL.user},password=${SASL.password}]`])
-          : [];
-        const args = ['format', '-t', CLUSTER_ID, '-c', properties, ...users];
-        await run(runtime.java, java(to, TOOL, 'kafka.tools.StorageTool', args), { env: { ...process.env, ...runtime.env } });
+        const ports = Object.fromEntries(listeners.map((listener, index) => [portName(1, listener), index + 1]));
+        const alone = brokerProperties({
+          version,
+          id: 1,
+          ids: [1],
+          portOf: (_, it) => ports[portName(1, it)],
+          proxiedListeners,
+          logs: join(to, FORMATTED),
+          scram,
+        });
+        writeFileSync(properties, alone);
+        await runTool(version, to, 'kafka.tools.StorageTool', formatArguments(properties));
       }),
     );
   }
 
-  const shape = { version, nodes: ids, port, proxiedOf, scram, zookeeper: zookeeper && `${name}.zookeeper` };
-
-  const broker = (id) => {
+  function broker(id) {
     const own = join(folder, String(id));
     const logs = join(own, 'logs');
+    const properties = join(own, 'server.properties');
     return {
       name: `node ${id}`,
       folder: own,
-      portNames: listenersOf.map((listener) => port(id, listener)),
+      portNames: listeners.map((listener) => portName(id, listener)),
       async prepare(ports) {
-        if (!zookeeper && !existsSync(logs)) {
-          rmSync(`${logs}.new`, { recursive: true, force: true });
-          await run('cp', ['-R', join(cached(template), 'logs'), `${logs}.new`]);
-          const meta = join(`${logs}.new`, 'meta.properties');
-          const text = readFileSync(meta, 'utf8').replace(/^node\.id=.*/m, `node.id=${id}`);
-          writeFileSync(meta, text.replace(/^directory\.id=.*/m, `directory.id=${randomBytes(16).toString('base64url')}`));
-          await rename(`${logs}.new`, logs);
-        }
-        mkdirSync(logs, { recursive: true });
-        writeFileSync(join(own, 'log4j.properties'), LOG4J1);
-        writeFileSync(join(own, 'server.properties'), brokerProperties({ ...shape, id, ports, logs }));
+        if (keeper) {
+          mkdirSync(logs, { recursive: true });
+          await untilNoBroker(ports[keeperPort]);
+          await ensureScramUser(version, own, ports[keeperPort]);
+        } else if (!existsSync(logs)) await copyFormatted(join(cached(template), FORMATTED), logs, id);
+        writeFileSync(properties, propertiesOf(id, ports, logs));
       },
-      async command() {
-        const runtime = await ensureJava();
-        const heap = nodes > 1 ? ['-Xms64m', '-Xmx384m'] : ['-Xms96m', '-Xmx512m'];
-        return {
-          file: runtime.java,
-          args: java(own, [...heap, ...SERIAL], 'kafka.Kafka', [join(own, 'server.properties')]),
-          env: runtime.env,
-        };
-      },
-      answers: async (ports) => {
-        const live = await liveBrokers(ports[port(id, 'plain')]);
+      command: () => javaCommand(version, own, heap, 'kafka.Kafka', [properties]),
+      async answers(ports) {
+        const live = await liveBrokers(ports[portName(id, 'plain')]);
         return live !== undefined && ids.every((it) => live.includes(it));
       },
     };
-  };
+  }
 
-  const keeper = {
-    name: 'zookeeper',
-    folder: join(folder, 'zookeeper'),
-    portNames: [`${name}.zookeeper`],
-    prepare(ports) {
-      const settings = {
-        dataDir: join(this.folder, 'data'),
-        clientPort: ports[`${name}.zookeeper`],
-        clientPortAddress: '127.0.0.1',
-        'admin.enableServer': false,
-      };
-      writeFileSync(join(this.folder, 'log4j.properties'), LOG4J1);
-      writeFileSync(
-        join(this.folder, 'zookeeper.properties'),
-        Object.entries(settings)
-          .map(([it, value]) => `${it}=${value}\n`)
-          .join(''),
-      );
-    },
-    async command() {
-      const runtime = await ensureJava();
-      const main = 'org.apache.zookeeper.server.quorum.QuorumPeerMain';
-      const args = [join(this.folder, 'zookeeper.properties')];
-      return { file: runtime.java, args: java(this.folder, ['-Xmx128m', ...SERIAL], main, args), env: runtime.env };
-    },
-    answers: (ports) =>
-      ask(ports[`${name}.zookeeper`], 'srvr', (bytes) => (bytes.length < 4 ? undefined : bytes.toString('latin1', 0, 4) === 'Zook')),
-  };
-
+  const key = `TXBOX_TEST_${name.toUpperCase().replace('-', '_')}_BROKERS`;
+  const brokers = ids.map(broker);
   return {
     name,
     key,
     folder,
-    missing: () => (existsSync(cached(root)) && !missingForJava().length ? [] : missingForJava()),
+    missing: missingForJava,
     install,
-    stages: zookeeper ? [[keeper], ids.map(broker)] : [ids.map(broker)],
+    stages: keeper ? [[zookeeper(version, join(folder, 'zookeeper'), keeperPort)], brokers] : [brokers],
     environment(ports) {
       const prefix = key.slice(0, -'_BROKERS'.length);
-      const list = (listener, host = '127.0.0.1') => ids.map((id) => `${host}:${ports[port(id, listener)]}`).join(',');
-      const lists = (suffix) => proxiedOf.map((it) => list(`${it}${suffix}`)).join(',');
+      const list = (listener, host = '127.0.0.1') => ids.map((id) => `${host}:${ports[portName(id, listener)]}`).join(',');
       return {
         [key]: list('plain'),
         [`${prefix}_SASL_BROKERS`]: list('sasl'),
-        [`${prefix}_SSL_BROKERS`]: list('ssl', 'localhost'),
-        [`${prefix}_SSL_CA`]: join(cached('certificate'), 'ca.pem'),
         [`${prefix}_SASL_USER`]: SASL.user,
         [`${prefix}_SASL_PASSWORD`]: SASL.password,
-        [`${prefix}_PROXIED_BROKERS`]: lists(''),
-        [`${prefix}_PROXIED_ADVERTISED`]: lists('.advertised'),
+        [`${prefix}_SSL_BROKERS`]: list('ssl', 'localhost'),
+        [`${prefix}_SSL_CA`]: join(cached('certificate'), 'ca.pem'),
+        [`${prefix}_PROXIED_BROKERS`]: proxiedListeners.map((listener) => list(listener)).join(','),
+        [`${prefix}_PROXIED_ADVERTISED`]: proxiedListeners.map((listener) => list(advertised(listener))).join(','),
       };
     },
   };
 }
 
-// 4.x logs through log4j 2, older ones through log4j 1's successor; without a binding every start warns.
-function artifactsOf(version) {
-  const logging = version.startsWith('4.')
-    ? ['org.apache.logging.log4j', 'log4j-slf4j-impl', '2.25.5']
-    : ['org.slf4j', 'slf4j-reload4j', '1.7.36'];
-  return [['org.apache.kafka', 'kafka_2.13', version], logging];
+const advertised = (listener) => `${listener}.advertised`;
+
+async function copyFormatted(template, logs, id) {
+  rmSync(`${logs}.new`, { recursive: true, force: true });
+  await run('cp', ['-R', template, `${logs}.new`]);
+  const meta = join(`${logs}.new`, 'meta.properties');
+  const text = readFileSync(meta, 'utf8').replace(/^node\.id=.*/m, `node.id=${id}`);
+  writeFileSync(meta, text.replace(/^directory\.id=.*/m, `directory.id=${randomBytes(16).toString('base64url')}`));
+  await rename(`${logs}.new`, logs);
 }

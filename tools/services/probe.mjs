@@ -1,7 +1,10 @@
 // One question to a port: does it speak its protocol yet?
 import { connect } from 'node:net';
 
-/** Connects to 127.0.0.1, sends `request`, and resolves to what `read` makes of the bytes so far (undefined = more). */
+/**
+ * Connects to 127.0.0.1, sends `request`, and resolves to what `read` makes of the bytes so far and of whether more may
+ * come (undefined = wait for more); to undefined when there is no such answer in time.
+ */
 export function ask(port, request, read, timeoutMs = 2000) {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });
@@ -12,7 +15,7 @@ export function ask(port, request, read, timeoutMs = 2000) {
     };
     socket.setTimeout(timeoutMs, () => done(undefined));
     socket.on('error', () => done(undefined));
-    socket.on('close', () => resolve(undefined));
+    socket.on('end', () => done(read(received, true)));
     socket.on('connect', () => request && socket.write(request));
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);

@@ -68,7 +68,7 @@ export function mysqlOfDebian(name, suite) {
 export function mysqlOfJar(name, version, artifact, options) {
   const root = `mysql-${version}`;
   return sqlServer(name, root, {
-    missing: () => (process.arch === 'x64' ? [...missingForApt(), ...missingForJava()] : ['an x86-64 processor']),
+    missing: async () => (process.arch === 'x64' ? [...missingForApt(), ...(await missingForJava())] : ['an x86-64 processor']),
     unpack: async () => {
       // The server is built against libraries that machines seldom have (libaio).
       const [jars] = await Promise.all([
@@ -172,7 +172,7 @@ function sqlServer(name, root, { missing, unpack, command, options, initialise }
     name,
     key,
     folder,
-    missing: () => (existsSync(cached(template)) && existsSync(cached(root)) ? [] : missing()),
+    missing: () => (existsSync(cached(template)) ? [] : missing()),
     install,
     stages: [[server]],
     environment: (ports) => ({ [key]: `mysql://test:test@127.0.0.1:${ports[name]}/test` }),

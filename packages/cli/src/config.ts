@@ -1,5 +1,4 @@
 import type { Publisher } from '@txbox/core/spi';
-import type { RelayOptions } from '@txbox/relay';
 
 /** A publisher described as data, for JSON files and environments: `kind` names the adapter, the rest are its options. */
 export interface PublisherData {
@@ -14,7 +13,7 @@ export interface TxboxConfig {
   /** Where the relay publishes to. */
   readonly publisher?: Publisher | PublisherData;
   /** The relay's own settings, see `RelayOptions`. */
-  readonly relay?: Omit<RelayOptions, 'database' | 'publisher' | 'logger'>;
+  readonly relay?: Readonly<Record<string, unknown>>;
   /** A consumer's database, where the inbox lies. */
   readonly inbox?: { readonly database: { readonly url: string; readonly tablePrefix?: string } };
 }

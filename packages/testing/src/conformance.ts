@@ -1,1 +1,10 @@
-export {};
+export { type LeaseStoreBackend, type LeaseStoreFeature, leaseStoreSuite } from './conformance/lease-store-suite.ts';
+export { type MessageSourceBackend, type MessageSourceFeature, messageSourceSuite } from './conformance/message-source-suite.ts';
+export {
+  type OutboxStoreBackend,
+  type OutboxStoreFeature,
+  type OutboxTransaction,
+  outboxStoreSuite,
+} from './conformance/outbox-store-suite.ts';
+export { type PublisherBackend, type PublisherFeature, publisherSuite } from './conformance/publisher-suite.ts';
+export type { ConformanceGap, ConformanceRecord, SuiteOptions } from './conformance/suite.ts';

@@ -22,12 +22,18 @@ export interface LeaseStoreBackend {
 const TTL_MS = 60_000;
 
 /** What every lease store guarantees (P-R8, P-T7). */
-export function leaseStoreSuite(backend: string, make: () => Promise<LeaseStoreBackend>, options: SuiteOptions<LeaseStoreFeature> = {}): void {
+export function leaseStoreSuite(
+  backend: string,
+  make: () => Promise<LeaseStoreBackend>,
+  options: SuiteOptions<LeaseStoreFeature> = {},
+): void {
   conformanceSuite<LeaseStoreBackend, LeaseStoreFeature>('lease store', backend, make, options, (claim) => {
     claim('creates slots free, and leaves those that are there', async ({ store }) => {
       const scope = uniqueName('scope');
       await store.ensure(scope, 2);
-      expect(await store.list(scope, TTL_MS)).toEqual([0, 1].map((slot) => ({ scope, slot, owner: null, epoch: 0, expired: true, wantedBy: null })));
+      expect(await store.list(scope, TTL_MS)).toEqual(
+        [0, 1].map((slot) => ({ scope, slot, owner: null, epoch: 0, expired: true, wantedBy: null })),
+      );
       const owner = randomBytes(16);
       await store.take({ scope, slot: 1 }, owner, TTL_MS);
       await store.ensure(scope, 3);
@@ -65,19 +71,22 @@ export function leaseStoreSuite(backend: string, make: () => Promise<LeaseStoreB
       }
     });
 
-    claim('raises the epoch when an expired lease is taken; the former owner can do nothing any more', async ({ store, other, setExpiry }) => {
-      const slot = await freeSlot(store);
-      const [former, next] = [randomBytes(16), randomBytes(16)];
-      expect(await store.take(slot, former, TTL_MS)).toBe(1);
-      await setExpiry(slot, -1);
-      expect((await store.list(slot.scope, TTL_MS))[0]?.expired).toBe(true);
-      expect(await other.take(slot, next, TTL_MS)).toBe(2);
-      expect(await store.renew(slot.scope, [{ slot: 0, epoch: 1 }], former, TTL_MS)).toEqual([]);
-      await store.release(slot, former, 1);
-      const [lease] = await store.list(slot.scope, TTL_MS);
-      expect(lease).toMatchObject({ epoch: 2, expired: false });
-      expect(lease?.owner).toEqual(next);
-    });
+    claim(
+      'raises the epoch when an expired lease is taken; the former owner can do nothing any more',
+      async ({ store, other, setExpiry }) => {
+        const slot = await freeSlot(store);
+        const [former, next] = [randomBytes(16), randomBytes(16)];
+        expect(await store.take(slot, former, TTL_MS)).toBe(1);
+        await setExpiry(slot, -1);
+        expect((await store.list(slot.scope, TTL_MS))[0]?.expired).toBe(true);
+        expect(await other.take(slot, next, TTL_MS)).toBe(2);
+        expect(await store.renew(slot.scope, [{ slot: 0, epoch: 1 }], former, TTL_MS)).toEqual([]);
+        await store.release(slot, former, 1);
+        const [lease] = await store.list(slot.scope, TTL_MS);
+        expect(lease).toMatchObject({ epoch: 2, expired: false });
+        expect(lease?.owner).toEqual(next);
+      },
+    );
 
     claim('counts an expiry beyond twice the time to live as expired: the clock was set back', async ({ store, setExpiry }) => {
       const slot = await freeSlot(store);
@@ -138,17 +147,23 @@ export function leaseStoreSuite(backend: string, make: () => Promise<LeaseStoreB
       expect(await store.take({ scope: scope.toUpperCase(), slot: 0 }, randomBytes(16), TTL_MS)).toBe(1);
     });
 
-    claim('goes by the same clock in sessions of every time zone', async ({ store, inTimeZone }) => {
-      const zones = await Promise.all(['+09:00', '-05:00', '+05:30'].map(async (zone) => await (inTimeZone as NonNullable<typeof inTimeZone>)(zone)));
-      for (const taker of [store, ...zones]) {
-        const slot = await freeSlot(store);
-        expect(await taker.take(slot, randomBytes(16), TTL_MS)).toBe(1);
-        for (const looker of [store, ...zones]) {
-          expect((await looker.list(slot.scope, TTL_MS))[0]?.expired).toBe(false);
-          expect(await looker.take(slot, randomBytes(16), TTL_MS)).toBeUndefined();
+    claim(
+      'goes by the same clock in sessions of every time zone',
+      async ({ store, inTimeZone }) => {
+        const zones = await Promise.all(
+          ['+09:00', '-05:00', '+05:30'].map(async (zone) => await (inTimeZone as NonNullable<typeof inTimeZone>)(zone)),
+        );
+        for (const taker of [store, ...zones]) {
+          const slot = await freeSlot(store);
+          expect(await taker.take(slot, randomBytes(16), TTL_MS)).toBe(1);
+          for (const looker of [store, ...zones]) {
+            expect((await looker.list(slot.scope, TTL_MS))[0]?.expired).toBe(false);
+            expect(await looker.take(slot, randomBytes(16), TTL_MS)).toBeUndefined();
+          }
         }
-      }
-    }, { needs: 'session-time-zone' });
+      },
+      { needs: 'session-time-zone' },
+    );
   });
 }
 

@@ -29,7 +29,11 @@ export interface OutboxStoreBackend {
 const ALL = { low: 0, start: 0, limit: 10_000, inlineBytes: 1_000_000 };
 
 /** What every store of an outbox guarantees: `OutboxReader`, `OutboxSettler`, `TopicPins` and `OutboxInspector`, and `OutboxWriter` behind the transactions. */
-export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStoreBackend>, options: SuiteOptions<OutboxStoreFeature> = {}): void {
+export function outboxStoreSuite(
+  backend: string,
+  make: () => Promise<OutboxStoreBackend>,
+  options: SuiteOptions<OutboxStoreFeature> = {},
+): void {
   conformanceSuite<OutboxStoreBackend, OutboxStoreFeature>('outbox store', backend, make, options, (claim) => {
     claim('is empty at first', async ({ store }) => {
       expect(await store.highestPosition()).toBe(0);
@@ -66,11 +70,7 @@ export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStor
     });
 
     claim('passes an empty payload, an empty key and no key', async (outbox) => {
-      const messages = [
-        sampleMessage({ payload: Buffer.alloc(0) }),
-        sampleMessage({ key: Buffer.alloc(0) }),
-        sampleMessage({ key: null }),
-      ];
+      const messages = [sampleMessage({ payload: Buffer.alloc(0) }), sampleMessage({ key: Buffer.alloc(0) }), sampleMessage({ key: null })];
       await added(outbox, messages);
       const [empty, emptyKey, keyless] = await Promise.all(messages.map((message) => only(outbox, message)));
       expect(empty?.payload).toEqual(Buffer.alloc(0));
@@ -127,14 +127,19 @@ export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStor
       const key = Buffer.from(uniqueName('page'));
       const shard = shardOf({ key, id: key });
       const floor = await outbox.store.highestPosition();
-      await added(outbox, Array.from({ length: 10 }, () => sampleMessage({ key })));
+      await added(
+        outbox,
+        Array.from({ length: 10 }, () => sampleMessage({ key })),
+      );
       const all = await rowsOf(outbox, shard, { low: floor + 1 });
       const positions = all.map((row) => row.position);
       const start = positions[4] as number;
       const [page] = await outbox.store.readPages([{ ...ALL, shard, low: positions[1] as number, start, limit: 3 }]);
       expect(page?.heads.map((head) => head.position)).toEqual(positions.slice(1, 4));
       expect(page?.rows.map((row) => row.position)).toEqual(positions.slice(4, 7));
-      expect(page?.heads.map((head) => [head.shard, head.topic, head.key, head.id])).toEqual(all.slice(1, 4).map((row) => [shard, row.topic, row.key, row.id]));
+      expect(page?.heads.map((head) => [head.shard, head.topic, head.key, head.id])).toEqual(
+        all.slice(1, 4).map((row) => [shard, row.topic, row.key, row.id]),
+      );
     });
 
     claim('answers many shards at once, in the order of the requests', async (outbox) => {
@@ -144,7 +149,9 @@ export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStor
       const pages = await outbox.store.readPages(shards.map((shard) => ({ ...ALL, shard })));
       expect(pages.map((page) => page.shard)).toEqual(shards);
       for (const page of pages) {
-        expect(page.rows.filter((row) => messages.some((message) => message.id.equals(row.id))).length).toBe(messages.filter((message) => shardOf(message) === page.shard).length);
+        expect(page.rows.filter((row) => messages.some((message) => message.id.equals(row.id))).length).toBe(
+          messages.filter((message) => shardOf(message) === page.shard).length,
+        );
         expect(page.rows.every((row) => row.shard === page.shard)).toBe(true);
       }
       expect(await outbox.store.readPages([])).toEqual([]);
@@ -165,11 +172,15 @@ export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStor
       expect(await visible(outbox, kept)).toBe(true);
     });
 
-    claim('shows a row that commits late below rows that are long visible', async (outbox) => {
-      const { before, late, after } = await lateCommit(outbox);
-      expect(before.position).toBeLessThan(late.position);
-      expect(late.position).toBeLessThan(after.position);
-    }, { needs: 'late-commits' });
+    claim(
+      'shows a row that commits late below rows that are long visible',
+      async (outbox) => {
+        const { before, late, after } = await lateCommit(outbox);
+        expect(before.position).toBeLessThan(late.position);
+        expect(late.position).toBeLessThan(after.position);
+      },
+      { needs: 'late-commits' },
+    );
 
     claim('shows a row whose DELETE is open, and still after that was rolled back', async (outbox) => {
       const message = sampleMessage();
@@ -191,7 +202,8 @@ export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStor
       const floor = (await outbox.store.highestPosition()) + 1;
       await added(outbox, [sampleMessage({ key }), sampleMessage({ key })]);
       const [first, second] = (await rowsOf(outbox, shard, { low: floor })).map((row) => row.position) as [number, number];
-      const look = async (low: number, upTo: number): Promise<number | undefined> => (await outbox.store.dirtyLowest([{ shard, low, upTo }]))[0];
+      const look = async (low: number, upTo: number): Promise<number | undefined> =>
+        (await outbox.store.dirtyLowest([{ shard, low, upTo }]))[0];
       expect(await look(0, floor - 1)).not.toBe(first);
       expect(await look(floor, second)).toBe(first);
       expect(await look(first, first)).toBe(first);
@@ -206,18 +218,22 @@ export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStor
       ).toEqual([undefined, first]);
     });
 
-    claim('shows an uncommitted row to a dirty look, until it is rolled back', async (outbox) => {
-      const key = Buffer.from(uniqueName('uncommitted'));
-      const shard = shardOf({ key, id: key });
-      const low = (await outbox.store.highestPosition()) + 1;
-      const look = async (): Promise<number | undefined> => (await outbox.store.dirtyLowest([{ shard, low, upTo: low + 1_000_000 }]))[0];
-      const writing = await outbox.begin();
-      await writing.insert([sampleMessage({ key })]);
-      expect(await look()).toBeGreaterThanOrEqual(low);
-      expect(await rowsOf(outbox, shard, { low })).toEqual([]);
-      await writing.rollback();
-      expect(await look()).toBeUndefined();
-    }, { needs: 'dirty-reads' });
+    claim(
+      'shows an uncommitted row to a dirty look, until it is rolled back',
+      async (outbox) => {
+        const key = Buffer.from(uniqueName('uncommitted'));
+        const shard = shardOf({ key, id: key });
+        const low = (await outbox.store.highestPosition()) + 1;
+        const look = async (): Promise<number | undefined> => (await outbox.store.dirtyLowest([{ shard, low, upTo: low + 1_000_000 }]))[0];
+        const writing = await outbox.begin();
+        await writing.insert([sampleMessage({ key })]);
+        expect(await look()).toBeGreaterThanOrEqual(low);
+        expect(await rowsOf(outbox, shard, { low })).toEqual([]);
+        await writing.rollback();
+        expect(await look()).toBeUndefined();
+      },
+      { needs: 'dirty-reads' },
+    );
 
     claim('knows the highest committed position of all shards', async (outbox) => {
       const messages = Array.from({ length: 20 }, () => sampleMessage({ key: null }));
@@ -230,7 +246,10 @@ export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStor
       claim(`settles by identity and counts what was there (${form})`, async (outbox) => {
         const key = Buffer.from(uniqueName('settle'));
         const low = (await outbox.store.highestPosition()) + 1;
-        await added(outbox, Array.from({ length: 1_200 }, () => sampleMessage({ key })));
+        await added(
+          outbox,
+          Array.from({ length: 1_200 }, () => sampleMessage({ key })),
+        );
         const rows = await rowsOf(outbox, shardOf({ key, id: key }), { low });
         const named = rows.filter((_, index) => index !== 7);
         expect(await outbox.store.settle(named, form)).toBe(1_199);
@@ -247,26 +266,34 @@ export function outboxStoreSuite(backend: string, make: () => Promise<OutboxStor
         expect(await visible(outbox, message)).toBe(true);
       });
 
-      claim(`leaves a row that committed late inside the span that is settled (${form})`, async (outbox) => {
-        const { before, late, after } = await lateCommit(outbox);
-        expect(await outbox.store.settle([before, after], form)).toBe(2);
-        expect((await rowsOf(outbox, late.shard, { low: before.position })).map((row) => row.position)).toEqual([late.position]);
-      }, { needs: 'late-commits' });
+      claim(
+        `leaves a row that committed late inside the span that is settled (${form})`,
+        async (outbox) => {
+          const { before, late, after } = await lateCommit(outbox);
+          expect(await outbox.store.settle([before, after], form)).toBe(2);
+          expect((await rowsOf(outbox, late.shard, { low: before.position })).map((row) => row.position)).toEqual([late.position]);
+        },
+        { needs: 'late-commits' },
+      );
     }
 
-    claim('settles without waiting for an uncommitted row between the named ones (each)', async (outbox) => {
-      const key = Buffer.from(uniqueName('each'));
-      const low = (await outbox.store.highestPosition()) + 1;
-      await added(outbox, [sampleMessage({ key })]);
-      const writing = await outbox.begin();
-      const uncommitted = sampleMessage({ key });
-      await writing.insert([uncommitted]);
-      await added(outbox, [sampleMessage({ key })]);
-      const rows = await rowsOf(outbox, shardOf({ key, id: key }), { low });
-      expect(await outbox.store.settle(rows, 'each')).toBe(2);
-      await writing.commit();
-      expect(await visible(outbox, uncommitted)).toBe(true);
-    }, { needs: 'late-commits' });
+    claim(
+      'settles without waiting for an uncommitted row between the named ones (each)',
+      async (outbox) => {
+        const key = Buffer.from(uniqueName('each'));
+        const low = (await outbox.store.highestPosition()) + 1;
+        await added(outbox, [sampleMessage({ key })]);
+        const writing = await outbox.begin();
+        const uncommitted = sampleMessage({ key });
+        await writing.insert([uncommitted]);
+        await added(outbox, [sampleMessage({ key })]);
+        const rows = await rowsOf(outbox, shardOf({ key, id: key }), { low });
+        expect(await outbox.store.settle(rows, 'each')).toBe(2);
+        await writing.commit();
+        expect(await visible(outbox, uncommitted)).toBe(true);
+      },
+      { needs: 'late-commits' },
+    );
 
     claim('pins the first count of a topic, whatever is asked later, and two at once agree', async ({ store }) => {
       const topic = uniqueName('pin');
@@ -309,7 +336,11 @@ async function added(outbox: OutboxStoreBackend, messages: readonly EncodedMessa
   await transaction.commit();
 }
 
-async function rowsOf({ store }: OutboxStoreBackend, shard: number, parts: { low?: number; inlineBytes?: number } = {}): Promise<Page['rows']> {
+async function rowsOf(
+  { store }: OutboxStoreBackend,
+  shard: number,
+  parts: { low?: number; inlineBytes?: number } = {},
+): Promise<Page['rows']> {
   const low = parts.low ?? 0;
   const [page] = await store.readPages([{ ...ALL, ...parts, shard, low, start: low }]);
   return (page as Page).rows;

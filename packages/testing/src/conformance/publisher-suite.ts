@@ -3,8 +3,11 @@ import { expect } from 'vitest';
 import { ALL_BYTES, AWKWARD_HEADERS, sampleRecord, uniqueName } from './sample.ts';
 import { conformanceSuite, type SuiteOptions } from './suite.ts';
 
-/** `unreachable`: the broker may be away. */
-export type PublisherFeature = 'unreachable';
+/**
+ * - `unreachable`: the broker may be away.
+ * - `header-order`: headers of different names keep their order, too.
+ */
+export type PublisherFeature = 'unreachable' | 'header-order';
 
 /** A publisher, connected, and another way to look into its broker. */
 export interface PublisherBackend {
@@ -34,7 +37,11 @@ export function publisherSuite(backend: string, make: () => Promise<PublisherBac
       const topic = await newTopic(broker, 1);
       const values = Array.from({ length: 1_000 }, (_, index) => String(index));
       for (let from = 0; from < values.length; from += 250) {
-        await broker.publisher.publish({ topic, partition: 0, records: values.slice(from, from + 250).map((value) => sampleRecord(value)) });
+        await broker.publisher.publish({
+          topic,
+          partition: 0,
+          records: values.slice(from, from + 250).map((value) => sampleRecord(value)),
+        });
       }
       const read = await broker.readAll(topic);
       expect(read.map((delivery) => delivery.value?.toString())).toEqual(values);
@@ -56,7 +63,9 @@ export function publisherSuite(backend: string, make: () => Promise<PublisherBac
       expect(receipts).toEqual(lanes.map((partition) => ({ topic, partition, baseOffset: 0n })));
       const read = await broker.readAll(topic);
       for (const partition of lanes) {
-        expect(read.filter((one) => one.partition === partition).map((one) => one.value?.toString())).toEqual(records.map((record) => record.value?.toString()));
+        expect(read.filter((one) => one.partition === partition).map((one) => one.value?.toString())).toEqual(
+          records.map((record) => record.value?.toString()),
+        );
       }
     });
 
@@ -72,6 +81,16 @@ export function publisherSuite(backend: string, make: () => Promise<PublisherBac
       expect(Math.abs((read?.timestamp ?? 0) - Date.now())).toBeLessThan(120_000);
     });
 
+    claim(
+      'keeps the order of headers when a name returns behind another',
+      async (broker) => {
+        const topic = await newTopic(broker, 1);
+        await broker.publisher.publish({ topic, partition: 0, records: [sampleRecord('x', { headers: AWKWARD_HEADERS })] });
+        expect((await broker.readAll(topic))[0]?.headers).toEqual(AWKWARD_HEADERS);
+      },
+      { needs: 'header-order' },
+    );
+
     claim('tells an empty value from none, and an empty key from none', async (broker) => {
       const topic = await newTopic(broker, 1);
       const empty = Buffer.alloc(0);
@@ -82,7 +101,9 @@ export function publisherSuite(backend: string, make: () => Promise<PublisherBac
         { key: null, value: Buffer.from('v'), headers: [] },
       ];
       await broker.publisher.publish({ topic, partition: 0, records });
-      expect((await broker.readAll(topic)).map(({ key, value }) => ({ key, value }))).toEqual(records.map(({ key, value }) => ({ key, value })));
+      expect((await broker.readAll(topic)).map(({ key, value }) => ({ key, value }))).toEqual(
+        records.map(({ key, value }) => ({ key, value })),
+      );
     });
 
     claim('carries 900 kB', async (broker) => {
@@ -128,16 +149,21 @@ export function publisherSuite(backend: string, make: () => Promise<PublisherBac
       expect(await broker.readAll(topic)).toEqual([]);
     });
 
-    claim('rejects and calls it transient while no broker answers', async ({ unreachable }) => {
-      const publisher = (unreachable as NonNullable<typeof unreachable>)();
-      const failure = await failureOf(publisher.connect());
-      expect(failure).toMatchObject({ code: 'BROKER_UNAVAILABLE' });
-      expect(publisher.classify(failure)).toBe('transient');
-      await publisher.close();
-    }, { needs: 'unreachable' });
+    claim(
+      'rejects and calls it transient while no broker answers',
+      async ({ unreachable }) => {
+        const publisher = (unreachable as NonNullable<typeof unreachable>)();
+        const failure = await failureOf(publisher.connect());
+        expect(failure).toMatchObject({ code: 'BROKER_UNAVAILABLE' });
+        expect(publisher.classify(failure)).toBe('transient');
+        await publisher.close();
+      },
+      { needs: 'unreachable' },
+    );
 
     claim('calls transient whatever it does not know', async ({ publisher }) => {
-      for (const unknown of [new Error('who knows'), undefined, null, 'text', 42, {}]) expect(publisher.classify(unknown)).toBe('transient');
+      for (const unknown of [new Error('who knows'), undefined, null, 'text', 42, {}])
+        expect(publisher.classify(unknown)).toBe('transient');
     });
 
     claim('refuses to publish after close, which may be called twice', async ({ publisher }) => {

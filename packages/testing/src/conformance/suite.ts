@@ -43,7 +43,7 @@ export function conformanceSuite<Backend extends Disposable, Feature extends str
   port: string,
   backend: string,
   make: () => Promise<Backend>,
-  { lacks = {} }: SuiteOptions<Feature>,
+  { lacks }: SuiteOptions<Feature>,
   claims: (claim: Claim<Backend, Feature>) => void,
 ): void {
   describe(`${port} on ${backend}`, () => {
@@ -56,14 +56,14 @@ export function conformanceSuite<Backend extends Disposable, Feature extends str
     });
     const gaps: ConformanceGap[] = [];
     claims((name, check, { needs, timeoutMs } = {}) => {
-      const reason = needs === undefined ? undefined : lacks[needs];
+      const reason = needs === undefined ? undefined : lacks?.[needs];
       if (needs !== undefined && reason !== undefined) gaps.push({ claim: name, feature: needs, reason });
       else it(name, async () => await check(made as Backend), timeoutMs);
     });
     it('declares its gaps, each with a reason', ({ task }) => {
       const conformance: ConformanceRecord = { port, backend, gaps };
       Object.assign(task.meta, { conformance });
-      expect(Object.keys(lacks).sort()).toEqual([...new Set(gaps.map((gap) => gap.feature))].sort());
+      expect(Object.keys(lacks ?? {}).sort()).toEqual([...new Set(gaps.map((gap) => gap.feature))].sort());
       expect(gaps.filter((gap) => gap.reason.trim() === '')).toEqual([]);
     });
   });

@@ -181,9 +181,13 @@ class MemoryMember implements Subscription {
     const refuseLost = (): void => {
       if (place.holder === hold) return;
       const { topic, partition } = place;
-      throw new TxboxError('ASSIGNMENT_LOST', `Partition ${partition} of ${topic} is no longer assigned to this member of group ${this.#group.name}.`, {
-        details: { topic, partition },
-      });
+      throw new TxboxError(
+        'ASSIGNMENT_LOST',
+        `Partition ${partition} of ${topic} is no longer assigned to this member of group ${this.#group.name}.`,
+        {
+          details: { topic, partition },
+        },
+      );
     };
     return {
       topic: place.topic,

@@ -33,7 +33,11 @@ export class MemoryLog {
   readonly #groups: Map<string, MemoryGroup> = new Map();
 
   createTopic(topic: string, partitions: number): void {
-    if (!this.#topics.has(topic)) this.#topics.set(topic, Array.from({ length: partitions }, () => []));
+    if (!this.#topics.has(topic))
+      this.#topics.set(
+        topic,
+        Array.from({ length: partitions }, () => []),
+      );
   }
 
   /** Every record of a topic, partition by partition, each in order. Throws `TOPIC_MISSING`. */
@@ -101,9 +105,13 @@ export class MemoryLog {
   #lanes(topic: string): Delivery[][] {
     const lanes = this.#topics.get(topic);
     if (lanes) return lanes;
-    throw new TxboxError('TOPIC_MISSING', `Topic ${JSON.stringify(topic)} does not exist, and publishing never creates one: createTopic(name, partitions).`, {
-      details: { topic },
-    });
+    throw new TxboxError(
+      'TOPIC_MISSING',
+      `Topic ${JSON.stringify(topic)} does not exist, and publishing never creates one: createTopic(name, partitions).`,
+      {
+        details: { topic },
+      },
+    );
   }
 }
 
@@ -160,12 +168,20 @@ class MemoryPublisher implements Publisher {
     const headerBytes = headers.reduce((sum, [name, bytes]) => sum + Buffer.byteLength(name) + bytes.length, 0);
     const bytes = (key?.length ?? 0) + (value?.length ?? 0) + headerBytes;
     if (bytes <= this.maxRecordBytes) return;
-    throw new TxboxError('PUBLISH_REJECTED', `A record for topic ${topic} has ${bytes} bytes, more than maxRecordBytes (${this.maxRecordBytes}).`, {
-      details: { topic, bytes },
-    });
+    throw new TxboxError(
+      'PUBLISH_REJECTED',
+      `A record for topic ${topic} has ${bytes} bytes, more than maxRecordBytes (${this.maxRecordBytes}).`,
+      {
+        details: { topic, bytes },
+      },
+    );
   }
 }
 
 function copyOf({ key, value, headers }: WireRecord): WireRecord {
-  return { key: key && Buffer.from(key), value: value && Buffer.from(value), headers: headers.map(([name, bytes]) => [name, Buffer.from(bytes)]) };
+  return {
+    key: key && Buffer.from(key),
+    value: value && Buffer.from(value),
+    headers: headers.map(([name, bytes]) => [name, Buffer.from(bytes)]),
+  };
 }

@@ -84,7 +84,9 @@ export class MemoryOutbox implements OutboxStore {
   dirtyLowest(requests: readonly { shard: number; low: number; upTo: number }[]): Promise<(number | undefined)[]> {
     const shown = this.#sorted().filter((row) => row.state !== 'deleting');
     return Promise.resolve(
-      requests.map(({ shard, low, upTo }) => shown.find((row) => row.shard === shard && row.position >= low && row.position <= upTo)?.position),
+      requests.map(
+        ({ shard, low, upTo }) => shown.find((row) => row.shard === shard && row.position >= low && row.position <= upTo)?.position,
+      ),
     );
   }
 
@@ -125,7 +127,8 @@ export class MemoryOutbox implements OutboxStore {
   }
 
   #insert(position: number, message: EncodedMessage): UndoableChange {
-    if (this.#rows.has(position)) throw new Error(`Position ${position} is taken: the outbox numbers rows from below one that is still there.`);
+    if (this.#rows.has(position))
+      throw new Error(`Position ${position} is taken: the outbox numbers rows from below one that is still there.`);
     const headers = encodeHeaders(message.headers);
     const insertedAt = this.#now();
     this.#rows.set(position, {

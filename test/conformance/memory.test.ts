@@ -1,0 +1,53 @@
+import { MemoryLeaseStore, MemoryLog, MemoryOutbox } from '@txbox/testing';
+import { leaseStoreSuite, messageSourceSuite, outboxStoreSuite, publisherSuite } from '@txbox/testing/conformance';
+
+outboxStoreSuite('memory', async () => {
+  const store = new MemoryOutbox();
+  return {
+    store,
+    begin: async () => {
+      const transaction = store.begin();
+      return {
+        insert: async (messages) => void transaction.insert(messages),
+        remove: async (ids) => transaction.remove(ids),
+        commit: async () => transaction.commit(),
+        rollback: async () => transaction.rollback(),
+      };
+    },
+    dispose: async () => undefined,
+  };
+});
+
+leaseStoreSuite(
+  'memory',
+  async () => {
+    const store = new MemoryLeaseStore();
+    return { store, other: store, setExpiry: async (slot, inMs) => store.setExpiry(slot, inMs), dispose: async () => undefined };
+  },
+  { lacks: { 'session-time-zone': 'memory has one clock and no sessions' } },
+);
+
+publisherSuite(
+  'memory',
+  async () => {
+    const log = new MemoryLog();
+    return {
+      publisher: log.publisher(),
+      createTopic: async (name, partitions) => log.createTopic(name, partitions),
+      readAll: async (topic) => log.readAll(topic),
+      dispose: async () => undefined,
+    };
+  },
+  { lacks: { unreachable: 'a log in the same memory cannot be away' } },
+);
+
+messageSourceSuite('memory', async () => {
+  const log = new MemoryLog();
+  return {
+    publisher: log.publisher(),
+    createTopic: async (name, partitions) => log.createTopic(name, partitions),
+    source: () => log.source(),
+    expelFirst: async (group) => log.expel(group),
+    dispose: async () => undefined,
+  };
+});
