@@ -74,7 +74,8 @@ async function handOver(path: string, group: string): Promise<void> {
     file
       .prepare('UPDATE assignment SET member = ?, generation = generation + 1 WHERE group_name = ? AND member = ?')
       .run(second.id, group, first.id);
-    file.prepare('DELETE FROM member WHERE group_name = ? AND id = ?').run(group, first.id);
+    // Both look after the group at once when they find themselves gone, and only one has a lane.
+    file.prepare('DELETE FROM member WHERE group_name = ?').run(group);
   })();
   file.close();
 }
