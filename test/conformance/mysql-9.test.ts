@@ -1,0 +1,9 @@
+import type { MigrationComponent } from '@txbox/core/spi';
+import { leaseStoreSuite, outboxStoreSuite } from '@txbox/testing/conformance';
+import { leaseBackend, mysqlDatabase, outboxBackend, type TestDatabase } from './sql-backend.ts';
+
+const database = async (components: readonly MigrationComponent[]): Promise<TestDatabase> =>
+  await mysqlDatabase('TXBOX_TEST_MYSQL9_URL', 'mysql9', components);
+
+outboxStoreSuite('MySQL 9', async () => await outboxBackend(database));
+leaseStoreSuite('MySQL 9', async () => await leaseBackend(database));

@@ -1,0 +1,13 @@
+import { leaseStoreSuite, outboxStoreSuite } from '@txbox/testing/conformance';
+import { leaseBackend, outboxBackend, sqliteDatabase } from './sql-backend.ts';
+
+outboxStoreSuite('SQLite', async () => await outboxBackend(sqliteDatabase), {
+  lacks: {
+    'late-commits': 'SQLite has one writer at a time, so rows become visible in the order of their positions',
+    'dirty-reads': 'SQLite shows no uncommitted row to another connection, and with one writer none can appear below a visible one',
+  },
+});
+
+leaseStoreSuite('SQLite', async () => await leaseBackend(sqliteDatabase), {
+  lacks: { 'session-time-zone': 'SQLite has no session time zone; its clock is UTC' },
+});
