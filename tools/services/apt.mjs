@@ -73,6 +73,24 @@ export function libraryFolders(folder) {
   return ['usr/lib', 'lib'].map((base) => join(folder, base, `${machine}-linux-gnu`));
 }
 
+/**
+ * Links the folder's libraries, without those of libc itself, into its sub-folder `libraries`: for programs that start
+ * others by path and so run with the machine's loader and libc.
+ */
+export function linkLibraries(folder) {
+  const links = join(folder, 'libraries');
+  mkdirSync(links, { recursive: true });
+  for (const libraries of libraryFolders(folder)) {
+    if (!existsSync(libraries)) continue;
+    for (const file of readdirSync(libraries)) {
+      if (!/\.so(\.|$)/.test(file) || LIBC.test(file) || existsSync(join(links, file))) continue;
+      symlinkSync(join('..', libraries.slice(folder.length), file), join(links, file));
+    }
+  }
+}
+
+const LIBC = /^(ld-linux.*|lib(c|m|mvec|pthread|dl|rt|util|resolv|nsl|anl|thread_db|nss_.*|BrokenLocale|c_malloc_debug|memusage|pcprofile))\.so/;
+
 const indexes = new Map();
 
 /** Removes the package indexes that this call has read: they are large and grow stale. */

@@ -1,5 +1,7 @@
 // The services there are.
 import { kafka } from './kafka.mjs';
+import { rabbitmq } from './rabbitmq.mjs';
+import { redis } from './redis.mjs';
 import { mariadb, mysqlOfDebian, mysqlOfJar } from './sql.mjs';
 
 /** All services, by name. */
@@ -16,6 +18,8 @@ export const SERVICES = new Map(
     kafka('kafka32', '3.2.3'),
     kafka('kafka28', '2.8.2', { keeper: true }),
     kafka('kafka24', '2.4.1', { keeper: true }),
+    redis('redis', 'bookworm'), // 7.0
+    rabbitmq('rabbitmq', 'bookworm'), // 3.10
   ].map((service) => [service.name, service]),
 );
 

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CACHE } from './place.mjs';
 import { say } from './progress.mjs';
 import { sleep } from './run.mjs';
 
@@ -39,7 +40,8 @@ export async function stopIn(folder, name, { graceMs = 30_000, pidOf = (pid) => 
 
 /**
  * Ends servers of this folder that nobody remembers, left by a call that was killed between start and note. A server is
- * known by its working directory and by its folder on its command line; a shell standing there is neither.
+ * known by its working directory and its program: one of ours, or a Java that has the folder on its command line. A
+ * shell that stands there is neither.
  */
 export async function endStrays(folder, name) {
   for (const entry of readdirSync('/proc')) {
@@ -47,8 +49,7 @@ export async function endStrays(folder, name) {
     try {
       if (readlinkSync(`/proc/${entry}/cwd`) !== folder) continue;
       const [program, ...args] = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0');
-      const server = /(ld-linux[^/]*|java|mysqld|mariadbd)$/.test(program) && args.some((arg) => arg.includes(folder));
-      if (!server) continue;
+      if (!program.startsWith(CACHE) && !(program.endsWith('/java') && args.some((arg) => arg.includes(folder)))) continue;
     } catch {
       continue; // gone meanwhile, or not ours to read
     }

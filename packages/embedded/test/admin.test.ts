@@ -1,25 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { embedded, embeddedAdmin } from '@txbox/embedded';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-
-let folder: string;
-let path: string;
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'txbox-embedded-'));
-  path = join(folder, 'log.db');
-});
-
-afterEach(async () => {
-  await rm(folder, { recursive: true });
-});
+import { describe, expect, it } from 'vitest';
+import { newPath } from './fixture/log-folder.ts';
 
 const record = (value: string): { key: null; value: Buffer; headers: [] } => ({ key: null, value: Buffer.from(value), headers: [] });
 
 describe('embeddedAdmin', () => {
   it('creates a topic once, and refuses it with another number of partitions', async () => {
+    const path = await newPath();
     const admin = embeddedAdmin({ path });
     await admin.createTopic('orders', { partitions: 3 });
     await admin.createTopic('orders', { partitions: 3 });
@@ -31,6 +18,7 @@ describe('embeddedAdmin', () => {
   });
 
   it('deletes a topic with its records: one of the same name begins empty', async () => {
+    const path = await newPath();
     const admin = embeddedAdmin({ path });
     const publisher = embedded({ path });
     await admin.createTopic('t', { partitions: 1 });

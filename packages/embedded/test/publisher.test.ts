@@ -1,21 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { embedded, embeddedAdmin } from '@txbox/embedded';
 import Sqlite from 'better-sqlite3';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-
-let folder: string;
-let path: string;
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'txbox-embedded-'));
-  path = join(folder, 'log.db');
-});
-
-afterEach(async () => {
-  await rm(folder, { recursive: true });
-});
+import { describe, expect, it } from 'vitest';
+import { newFolder, newPath } from './fixture/log-folder.ts';
 
 const record = (value: string): { key: null; value: Buffer; headers: [] } => ({ key: null, value: Buffer.from(value), headers: [] });
 
@@ -31,15 +19,16 @@ describe('embedded', () => {
   });
 
   it('says that the folder is missing, and connects once it is there', async () => {
+    const folder = await newFolder();
     const publisher = embedded({ path: join(folder, 'later', 'log.db') });
     await expect(publisher.connect()).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
-    const { mkdir } = await import('node:fs/promises');
     await mkdir(join(folder, 'later'));
     await publisher.connect();
     await publisher.close();
   });
 
   it('refuses a file that belongs to another application, and leaves it as it was', async () => {
+    const path = await newPath();
     const other = new Sqlite(path);
     other.exec('CREATE TABLE theirs (id INTEGER)');
     other.close();
@@ -52,6 +41,7 @@ describe('embedded', () => {
   });
 
   it('waits for another writer without stopping the event loop', async () => {
+    const path = await newPath();
     const admin = embeddedAdmin({ path });
     await admin.createTopic('t', { partitions: 1 });
     const publisher = embedded({ path });
@@ -69,6 +59,7 @@ describe('embedded', () => {
   });
 
   it('gives up on a writer that does not end: transient, and nothing is stored', async () => {
+    const path = await newPath();
     const admin = embeddedAdmin({ path });
     await admin.createTopic('t', { partitions: 1 });
     const publisher = embedded({ path, busyTimeoutMs: 30 });
@@ -86,6 +77,7 @@ describe('embedded', () => {
   });
 
   it('refuses a partition beyond the topic, as a failure of the topic', async () => {
+    const path = await newPath();
     const admin = embeddedAdmin({ path });
     await admin.createTopic('t', { partitions: 2 });
     const publisher = embedded({ path });
@@ -97,6 +89,7 @@ describe('embedded', () => {
   });
 
   it('refuses to work after close, which may be called twice', async () => {
+    const path = await newPath();
     const publisher = embedded({ path });
     await publisher.connect();
     await publisher.close();
