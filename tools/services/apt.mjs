@@ -89,7 +89,8 @@ export function linkLibraries(folder) {
   }
 }
 
-const LIBC = /^(ld-linux.*|lib(c|m|mvec|pthread|dl|rt|util|resolv|nsl|anl|thread_db|nss_.*|BrokenLocale|c_malloc_debug|memusage|pcprofile))\.so/;
+const LIBC =
+  /^(ld-linux.*|lib(c|m|mvec|pthread|dl|rt|util|resolv|nsl|anl|thread_db|nss_.*|BrokenLocale|c_malloc_debug|memusage|pcprofile))\.so/;
 
 const indexes = new Map();
 

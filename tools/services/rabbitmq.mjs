@@ -107,12 +107,20 @@ export function rabbitmq(name, suite) {
 // The scripts of the package's `bin` are for root and an own user; these are the server's.
 function rabbitScripts(folder) {
   const base = join(folder, 'usr/lib/rabbitmq/lib');
-  return join(base, readdirSync(base).find((entry) => entry.startsWith('rabbitmq_server-')), 'sbin');
+  return join(
+    base,
+    readdirSync(base).find((entry) => entry.startsWith('rabbitmq_server-')),
+    'sbin',
+  );
 }
 
 function mapperProgram(folder) {
   const base = join(folder, 'usr/lib/erlang');
-  return join(base, readdirSync(base).find((entry) => entry.startsWith('erts-')), 'bin/epmd');
+  return join(
+    base,
+    readdirSync(base).find((entry) => entry.startsWith('erts-')),
+    'bin/epmd',
+  );
 }
 
 // RabbitMQ's scripts do not survive white space in paths.
