@@ -49,7 +49,7 @@ export function brokerProperties({ version, id, ids, portOf, proxiedListeners, l
 
   return format({
     ...cluster,
-    listeners: all.map(({ name, host, port }) => `${name}://${bind ?? host}:${port}`).join(','),
+    listeners: all.map(({ name, host, port }) => `${name}://${name === 'CONTROLLER' ? host : (bind ?? host)}:${port}`).join(','),
     'advertised.listeners': listeners.map(({ name, host, port, advertised = port }) => `${name}://${host}:${advertised}`).join(','),
     'listener.security.protocol.map': all.map(({ name, protocol }) => `${name}:${protocol}`).join(','),
     'inter.broker.listener.name': 'PLAINTEXT',

@@ -5,6 +5,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureCertificate } from './certificate.mjs';
 import { missingForJava } from './java.mjs';
+import { keeperScript, keptNodeScript, nodeScript } from './kafka-container.mjs';
 import { liveBrokers } from './kafka-metadata.mjs';
 import { ensureKafka, jarsOf, javaCommand, runTool } from './kafka-program.mjs';
 import { brokerProperties, SASL } from './kafka-properties.mjs';
@@ -29,7 +30,8 @@ export function kafka(name, version, { nodes = 1, keeper = false, proxied = 4 } 
   const keeperPort = `${name}.zookeeper`;
   const portName = (id, listener) => `${name}.${id}.${listener}`;
   const proxiedListeners = Array.from({ length: proxied }, (_, index) => `proxied${index + 1}`);
-  const listeners = ['plain', 'sasl', 'ssl', ...proxiedListeners, ...proxiedListeners.map(advertised), ...(keeper ? [] : ['controller'])];
+  const listeners = ['plain', 'sasl', 'ssl', ...proxiedListeners, ...(keeper ? [] : ['controller'])];
+  const reserved = proxiedListeners.map(advertised);
   // KRaft has SCRAM from 3.5.
   const scram = keeper || (!version.startsWith('2.') && !/^3\.[0-4]\./.test(version));
 
@@ -49,7 +51,7 @@ export function kafka(name, version, { nodes = 1, keeper = false, proxied = 4 } 
     await ensureCached(template, (to) =>
       timed(`formatted the storage of Kafka ${version}`, async () => {
         const properties = join(to, 'format.properties');
-        const ports = Object.fromEntries(listeners.map((listener, index) => [portName(1, listener), index + 1]));
+        const ports = Object.fromEntries([...listeners, ...reserved].map((listener, index) => [portName(1, listener), index + 1]));
         const alone = brokerProperties({
           version,
           id: 1,
@@ -73,6 +75,7 @@ export function kafka(name, version, { nodes = 1, keeper = false, proxied = 4 } 
       name: `node ${id}`,
       folder: own,
       portNames: listeners.map((listener) => portName(id, listener)),
+      reservedPortNames: reserved.map((listener) => portName(id, listener)),
       async prepare(ports) {
         if (keeper) {
           mkdirSync(logs, { recursive: true });
@@ -89,15 +92,46 @@ export function kafka(name, version, { nodes = 1, keeper = false, proxied = 4 } 
     };
   }
 
+  // In containers the nodes of a service share the network of the first one, which opens the ports of all.
+  async function prepareContainers(ports, keytool) {
+    await ensureCertificate(keytool);
+    for (const server of [...(keeper ? [keeperServer] : []), ...brokers]) mkdirSync(server.folder, { recursive: true });
+    if (keeper) {
+      keeperServer.prepare(ports);
+      writeFileSync(
+        join(keeperServer.folder, 'container.sh'),
+        keeperScript({ properties: join(keeperServer.folder, 'zookeeper.properties') }),
+      );
+    }
+    for (const id of ids) {
+      const own = join(folder, String(id));
+      const logs = join(own, 'logs');
+      const properties = join(own, 'server.properties');
+      mkdirSync(logs, { recursive: true });
+      writeFileSync(properties, propertiesOf(id, ports, logs, '0.0.0.0'));
+      const script = keeper
+        ? keptNodeScript({ properties, heap, keeperPort: ports[keeperPort] })
+        : nodeScript({ properties, logs, heap, format: formatArguments(properties) });
+      writeFileSync(join(own, 'container.sh'), script);
+    }
+  }
+
   const key = `TXBOX_TEST_${name.toUpperCase().replace('-', '_')}_BROKERS`;
   const brokers = ids.map(broker);
+  const keeperServer = keeper && zookeeper(version, join(folder, 'zookeeper'), keeperPort);
+  const containerNames = [...(keeper ? [`${name}-zookeeper`] : []), ...ids.map((id) => (nodes > 1 ? `${name}-${id}` : name))];
+  const published = brokers.flatMap((server) => server.portNames).map((port) => ({ port }));
   return {
     name,
     key,
     folder,
     missing: missingForJava,
     install,
-    stages: keeper ? [[zookeeper(version, join(folder, 'zookeeper'), keeperPort)], brokers] : [brokers],
+    stages: keeper ? [[keeperServer], brokers] : [brokers],
+    containers: {
+      ports: Object.fromEntries(containerNames.map((container, index) => [container, index === 0 ? published : []])),
+      prepare: prepareContainers,
+    },
     environment(ports) {
       const prefix = key.slice(0, -'_BROKERS'.length);
       const list = (listener, host = '127.0.0.1') => ids.map((id) => `${host}:${ports[portName(id, listener)]}`).join(',');

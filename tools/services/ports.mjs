@@ -19,8 +19,15 @@ export function knownPorts() {
   }
 }
 
+let last = Promise.resolve();
+
 /** Gives each name a port: the kept one, or a free one that is kept from now on. Names in `renew` get a new one. */
-export async function choosePorts(names, renew = []) {
+export function choosePorts(names, renew = []) {
+  last = last.catch(() => undefined).then(() => choose(names, renew));
+  return last;
+}
+
+async function choose(names, renew) {
   const known = knownPorts();
   const used = new Set(Object.values(known));
   let candidate = FIRST + (createHash('sha256').update(STATE).digest().readUInt32BE(0) % COUNT);
@@ -33,7 +40,6 @@ export async function choosePorts(names, renew = []) {
   }
   writeFileSync(`${FILE}.new`, `${JSON.stringify(known, null, 2)}\n`);
   renameSync(`${FILE}.new`, FILE);
-  return known;
 }
 
 /** Whether nobody listens on this port of 127.0.0.1. */

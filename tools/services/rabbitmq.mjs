@@ -1,14 +1,16 @@
 // RabbitMQ of a Debian suite, with an own port mapper (epmd), so that it never meets the machine's Erlang.
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { ensurePackages, linkLibraries, missingForApt } from './apt.mjs';
 import { cached } from './package-cache.mjs';
 import { STATE } from './place.mjs';
 import { ask } from './probe.mjs';
 import { stopIn } from './process.mjs';
 
+const PLUGINS = fileURLToPath(new URL('rabbitmq-plugins', import.meta.url));
 const ERLANG_ROOT = 'SERVICES_ERLANG_ROOT';
 
 /** RabbitMQ of a Debian suite. */
@@ -65,7 +67,7 @@ export function rabbitmq(name, suite) {
     prepare(ports) {
       for (const sub of ['data', 'log', 'generated']) mkdirSync(join(this.folder, sub), { recursive: true });
       rmSync(join(this.folder, 'server.pid'), { force: true });
-      writeFileSync(join(this.folder, 'enabled_plugins'), '[rabbitmq_consistent_hash_exchange].\n');
+      copyFileSync(PLUGINS, join(this.folder, 'enabled_plugins'));
       const cookie = join(this.folder, '.erlang.cookie');
       if (!existsSync(cookie)) writeFileSync(cookie, randomBytes(15).toString('hex'), { mode: 0o600 });
       const settings = [
@@ -100,6 +102,7 @@ export function rabbitmq(name, suite) {
         },
       }),
     stages: [[mapper], [node]],
+    containers: { ports: { [name]: [{ port: name, inside: 5672 }] } },
     environment: (ports) => ({ [key]: `amqp://test:test@127.0.0.1:${ports[name]}/test` }),
   };
 }

@@ -35,6 +35,7 @@ export function redis(name, suite) {
         complete: (to) => symlinkSync('redis-check-rdb', join(to, 'usr/bin/redis-server')),
       }),
     stages: [[server]],
+    containers: { ports: { [name]: [{ port: name, inside: 6379 }] } },
     environment: (ports) => ({ [key]: `redis://127.0.0.1:${ports[name]}/0` }),
   };
 }

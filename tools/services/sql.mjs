@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { rename } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { ensurePackages, missingForApt, withLoader } from './apt.mjs';
 import { ensureJars } from './jars.mjs';
 import { missingForJava } from './java.mjs';
@@ -16,11 +17,7 @@ import { readFromZip } from './zip.mjs';
 const REDO_LOG = '--innodb-log-file-size=64M';
 
 // One statement a line: that is how both servers read such files. It runs before the port opens.
-const INIT = `SET sql_log_bin=0;
-CREATE USER IF NOT EXISTS 'test'@'%' IDENTIFIED BY 'test';
-GRANT ALL ON *.* TO 'test'@'%' WITH GRANT OPTION;
-CREATE DATABASE IF NOT EXISTS test CHARACTER SET utf8mb4;
-`;
+const INIT = fileURLToPath(new URL('init.sql', import.meta.url));
 
 /** MariaDB of a Debian suite. */
 export function mariadb(name, suite) {
@@ -137,7 +134,6 @@ function sqlServer(name, root, { missing, unpack, command, options, initialise }
         await run('cp', ['-R', '--sparse=always', '--reflink=auto', join(cached(template), 'data'), `${data}.new`]);
         await rename(`${data}.new`, data);
       }
-      writeFileSync(join(folder, 'init.sql'), INIT);
       // A lock left by SIGKILL names a pid that may live again, and then stops the server from starting.
       for (const left of ['s.sock', 's.sock.lock']) rmSync(join(data, left), { force: true });
     },
@@ -151,7 +147,7 @@ function sqlServer(name, root, { missing, unpack, command, options, initialise }
         '--socket=s.sock', // relative to the data folder: socket paths may not be long
         `--pid-file=${folder}/server.pid`,
         `--log-error=${folder}/server.log`,
-        `--init-file=${folder}/init.sql`,
+        `--init-file=${INIT}`,
         '--log-bin=bin',
         '--binlog-format=ROW',
         '--sync-binlog=1',
@@ -175,6 +171,7 @@ function sqlServer(name, root, { missing, unpack, command, options, initialise }
     missing: () => (existsSync(cached(template)) ? [] : missing()),
     install,
     stages: [[server]],
+    containers: { ports: { [name]: [{ port: name, inside: 3306 }] } },
     environment: (ports) => ({ [key]: `mysql://test:test@127.0.0.1:${ports[name]}/test` }),
   };
 }

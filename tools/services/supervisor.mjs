@@ -8,7 +8,7 @@ import { sleep } from './run.mjs';
 
 const READY_MS = 120_000;
 const serversOf = (service) => service.stages.flat();
-const portNamesOf = (service) => serversOf(service).flatMap((server) => server.portNames);
+const portNamesOf = (service) => serversOf(service).flatMap((server) => [...server.portNames, ...(server.reservedPortNames ?? [])]);
 
 /** `ready`, `starting` (runs, does not answer yet, or only in part) or `stopped`. */
 export async function stateOf(service) {
@@ -24,8 +24,11 @@ export async function stateOf(service) {
 /** The service's address as KEY=VALUE pairs. */
 export const environmentOf = (service) => service.environment(knownPorts());
 
-/** Chooses ports for the services; to be called once before they are started side by side. */
-export async function ensurePorts(services) {
+/**
+ * Chooses ports for the services; to be called once before they are started side by side. A port that another process
+ * took meanwhile is replaced, but not for `others`, whose ports are open when they run (containers).
+ */
+export async function ensurePorts(services, others = []) {
   const taken = [];
   for (const service of services) {
     const ports = knownPorts();
@@ -46,17 +49,26 @@ export async function ensurePorts(services) {
     say(`${service.name}: port ${port} was taken by another process, chooses another`);
     renew.push(name);
   }
-  await choosePorts(services.flatMap(portNamesOf), renew);
+  await choosePorts([...services, ...others].flatMap(portNamesOf), renew);
 }
 
 /** Starts what does not run and waits until all of it answers. */
 export async function startService(service) {
   await timed(`${service.name} is ready`, async () => {
-    for (const stage of service.stages) await startStage(service, stage);
+    try {
+      for (const stage of service.stages) await startStage(service, stage);
+    } catch (error) {
+      if (!(error instanceof PortStolen)) throw error;
+      await ensurePorts([service]);
+      for (const stage of service.stages) await startStage(service, stage);
+    }
   });
 }
 
-async function startStage(service, stage, again = true) {
+// Between the look at a port and the server's own bind somebody else may have it.
+class PortStolen extends ServicesError {}
+
+async function startStage(service, stage) {
   const ports = knownPorts();
   for (const server of stage) {
     if (runningIn(server.folder) !== undefined) continue;
@@ -65,19 +77,21 @@ async function startStage(service, stage, again = true) {
     await server.prepare(ports);
     launch(server.folder, await server.command(ports));
   }
+  await Promise.all(stage.map((server) => untilReady(service, server, ports)));
+}
+
+async function untilReady(service, server, ports) {
   const deadline = performance.now() + READY_MS;
-  for (const server of stage) {
-    while (!(await server.answers(ports))) {
-      if (runningIn(server.folder) === undefined) {
-        const stolen = !(await Promise.all(server.portNames.map((name) => isFree(ports[name])))).every(Boolean);
-        if (!stolen || !again) throw new ServicesError(`${service.name}: ${server.name} ended while starting\n${lastLines(server.folder)}`);
-        await ensurePorts([service]);
-        return startStage(service, stage, false);
-      }
-      if (performance.now() > deadline)
-        throw new ServicesError(`${service.name}: ${server.name} is not ready in ${READY_MS / 1000} s\n${lastLines(server.folder)}`);
-      await sleep(40);
+  while (!(await server.answers(ports))) {
+    if (runningIn(server.folder) === undefined) {
+      const free = await Promise.all(server.portNames.map((name) => isFree(ports[name])));
+      const Failure = free.every(Boolean) ? ServicesError : PortStolen;
+      throw new Failure(`${service.name}: ${server.name} ended while starting\n${lastLines(server.folder)}`);
     }
+    if (performance.now() > deadline) {
+      throw new ServicesError(`${service.name}: ${server.name} is not ready in ${READY_MS / 1000} s\n${lastLines(server.folder)}`);
+    }
+    await sleep(40);
   }
 }
 
