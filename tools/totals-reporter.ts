@@ -11,6 +11,8 @@ export default class TotalsReporter implements Reporter {
     const totals: Totals = { passed: 0, failed: errors.length, skipped: 0 };
     for (const module of modules) {
       totals.failed += module.errors().length;
+      // A hook of a suite that failed: its tests count as skipped.
+      for (const suite of module.children.allSuites()) totals.failed += suite.errors().length;
       for (const test of module.children.allTests()) {
         const { state } = test.result();
         totals[state === 'pending' ? 'skipped' : state] += 1;

@@ -69,7 +69,7 @@ async function handOver(path: string, group: string): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     found = members.all(group);
   }
-  const [first, second] = found as unknown as [{ id: string; held: number }, { id: string; held: number }];
+  const [first, second] = found as unknown as [{ id: string }, { id: string }];
   file.transaction(() => {
     file
       .prepare('UPDATE assignment SET member = ?, generation = generation + 1 WHERE group_name = ? AND member = ?')
