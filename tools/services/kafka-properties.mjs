@@ -82,9 +82,9 @@ export function brokerProperties({ version, id, ids, portOf, proxiedListeners, l
     'log.cleaner.dedupe.buffer.size': 16_777_216,
     'num.network.threads': 2,
     'num.io.threads': 4,
-    // Waiting for other brokers to take over makes no sense alone.
-    'controlled.shutdown.enable': ids.length > 1,
-    ...(ids.length > 1 && { 'broker.session.timeout.ms': 9000, 'replica.lag.time.max.ms': 10_000 }),
+    // A broker that was killed is let in again when the session of its former life is over.
+    'broker.session.timeout.ms': 5000,
+    'broker.heartbeat.interval.ms': 500,
   });
 }
 
