@@ -54,6 +54,8 @@ export class EmbeddedSubscription implements Subscription {
   #tendAt = 0;
   #renewAt = 0;
   #beatAt = 0;
+  /** A lane was taken, or a batch has ended, since the last look for records. */
+  #mayHaveWork = false;
 
   constructor(file: LogFile, clock: Clock, me: Member, options: SubscribeOptions, timing: SubscriptionTiming) {
     this.#file = file;
@@ -86,9 +88,8 @@ export class EmbeddedSubscription implements Subscription {
       let waitMs = this.#timing.pollMs;
       try {
         const seen = await this.#file.version();
-        // A commit of this very connection does not change the version, but whatever it does sets the wake.
         await this.#tend(seen !== version);
-        await this.#startBatches();
+        if (seen !== version || this.#changed()) await this.#startBatches();
         version = seen;
         failures = 0;
       } catch (error) {
@@ -102,7 +103,15 @@ export class EmbeddedSubscription implements Subscription {
     await this.#file.write((file) => leave(file, this.#me.group, this.#me.id)).catch((error: unknown) => this.#report(error));
   }
 
+  /** True when there may be work although no other connection has committed: a commit of this one does not show. */
+  #changed(): boolean {
+    const changed = this.#mayHaveWork;
+    this.#mayHaveWork = false;
+    return changed || [...this.#lanes.values()].some((lane) => lane.stalls > 0);
+  }
+
   async #tend(changed: boolean): Promise<void> {
+    for (const [id, lane] of this.#lanes) if (lane.lost.signal.aborted) await this.#giveBack(id);
     const now = this.#clock.monotonic();
     if (now < this.#tendAt && !changed) return;
     this.#tendAt = now + TEND_EVERY_MS;
@@ -124,6 +133,7 @@ export class EmbeddedSubscription implements Subscription {
     }
     for (const one of held) {
       if (this.#lanes.has(one.lane)) continue;
+      this.#mayHaveWork = true;
       this.#lanes.set(one.lane, { held: one, lost: new AbortController(), nextOffset: one.nextOffset, stalls: 0, againAt: 0 });
     }
   }
@@ -182,7 +192,8 @@ export class EmbeddedSubscription implements Subscription {
     lane.stalls = lane.nextOffset === began ? lane.stalls + 1 : 0;
     lane.againAt = lane.stalls === 0 ? 0 : this.#clock.monotonic() + backoffMs(ERROR_BACKOFF, lane.stalls);
     this.#running.delete(id);
-    // A lane that was told to go is given back by the next look after the group.
+    this.#mayHaveWork = true;
+    // A lane that was told to go is given back by the next look after the group, which may also take it anew.
     if (lane.lost.signal.aborted) this.#tendAt = 0;
     this.#wake.abort();
   }

@@ -202,6 +202,33 @@ export function messageSourceSuite(
       for (const partition of [0, 1]) expect(second.valuesOf(partition).slice(-10)).toEqual(numbers(10, 20));
     });
 
+    claim('goes on with its lanes when a member joined and left again while batches ran', async (broker, open) => {
+      const topic = await newTopic(broker, 2);
+      const group = uniqueName('group');
+      await fill(broker, topic, [0, 1], 0, 5);
+      let released = false;
+      const told = Promise.withResolvers<void>();
+      const first = await consume(open(), { group, topics: [topic], batchSize: 5 }, async (batch) => {
+        // A source may learn of the newcomer by a heartbeat only.
+        while (!released && !batch.signal.aborted) {
+          await batch.heartbeat().catch(() => told.resolve());
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        if (batch.signal.aborted) told.resolve();
+        await eventually(() => expect(released).toBe(true));
+        await checkpointAll(batch);
+      });
+      await eventually(() => expect(first.batches.length).toBe(2));
+      const second = open();
+      const joining = consume(second, { group, topics: [topic] });
+      await told.promise;
+      await second.close();
+      released = true;
+      await joining.catch(() => undefined);
+      await fill(broker, topic, [0, 1], 5, 10);
+      for (const partition of [0, 1]) await eventually(() => expect([...new Set(first.valuesOf(partition))]).toEqual(numbers(0, 10)));
+    });
+
     claim('refuses the checkpoint of an assignment that was lost, and delivers to the new owner', async (broker, open) => {
       const topic = await newTopic(broker, 1);
       const group = uniqueName('group');

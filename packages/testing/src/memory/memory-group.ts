@@ -58,8 +58,9 @@ export class MemoryGroup {
     for (const member of this.#members) member.pump();
   }
 
-  /** Called when a batch ends: a lane above the member's share goes to another. */
-  rebalance(): void {
+  /** Called when a batch has ended: a lane that was told to go is free now. */
+  settled(place: Place, hold: Hold): void {
+    if (place.holder === hold && hold.lost.signal.aborted) this.#free(place);
     this.#balance();
   }
 
@@ -174,7 +175,7 @@ class MemoryMember implements Subscription {
     }
     if (place.nextOffset === began) await systemClock.sleep(REDELIVERY_PAUSE_MS);
     this.#running.delete(place);
-    this.#group.rebalance();
+    this.#group.settled(place, hold);
   }
 
   #batch(place: Place, hold: Hold, deliveries: readonly Delivery[]): DeliveryBatch {
