@@ -41,7 +41,8 @@ export class SqlOutboxReader implements OutboxReader {
 
   async loadPayloads(rows: readonly RowHead[]): Promise<Map<number, Buffer>> {
     const payloads = new Map<number, Buffer>();
-    for (const [shard, heads] of Map.groupBy(rows, (row) => row.shard)) {
+    for (const shard of new Set(rows.map((row) => row.shard))) {
+      const heads = rows.filter((row) => row.shard === shard);
       const known = new Map(heads.map((head) => [head.position, head.id]));
       const found = await this.#query(
         `SELECT position, id, payload FROM ${this.#table} WHERE shard = ? AND position IN (${heads.map(() => '?').join(', ')})`,
