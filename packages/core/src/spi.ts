@@ -1,3 +1,4 @@
+export { type DatabaseSection, databaseSection } from './commands/database-section.ts';
 export type { Codec } from './contract/codec.ts';
 export { decodeMessage, decodePayload, headerOf } from './contract/decode-message.ts';
 export { encodeMessage } from './contract/encode-message.ts';

@@ -1,3 +1,4 @@
+import type { Dialect } from '../sql/dialect.ts';
 import type { SqlSession } from '../sql/session.ts';
 import type { IsolationLevel, TransactionOptions } from './transaction.ts';
 
@@ -49,10 +50,11 @@ export interface TransactionResource {
   /** The user's own object (DataSource, Pool, Database): identity of the resource. */
   readonly key: object;
   readonly kind: 'typeorm' | 'mysql2' | 'sqlite' | 'memory';
+  readonly dialect: Dialect;
   /**
    * Runs `fn` in a new transaction, made current for everything it awaits, then flushes, checks doom and commits.
-   * Joining an open unit is the caller's decision (see `runTransaction`). Rejects with what `fn` threw, `UNIT_DOOMED`,
+   * `attempt` (default 1) is what the unit reports. Joining an open unit is the caller's decision (see `runTransaction`). Rejects with what `fn` threw, `UNIT_DOOMED`,
    * `OUTCOME_UNKNOWN` (P-W5) or `DATABASE_UNAVAILABLE`.
    */
-  run<T>(options: TransactionOptions, fn: (unit: UnitOfWork) => Promise<T>): Promise<T>;
+  run<T>(options: TransactionOptions, fn: (unit: UnitOfWork) => Promise<T>, attempt?: number): Promise<T>;
 }
