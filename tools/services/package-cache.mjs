@@ -11,8 +11,15 @@ const TEMPORARY = '.making-';
 /** Path of a cache entry, whether it is there or not. */
 export const cached = (name) => join(CACHE, name);
 
+const asked = new Map();
+
 /** Makes the entry `name` unless it is there: `make` fills the empty folder it is given. Returns the entry's path. */
-export async function ensureCached(name, make) {
+export function ensureCached(name, make) {
+  if (!asked.has(name)) asked.set(name, ensure(name, make));
+  return asked.get(name);
+}
+
+async function ensure(name, make) {
   const path = cached(name);
   if (existsSync(path)) return path;
   mkdirSync(join(CACHE, 'locks'), { recursive: true });

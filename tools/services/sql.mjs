@@ -67,17 +67,20 @@ export function mysqlOfJar(name, version, artifact, options) {
   return sqlServer(name, root, {
     missing: async () => (process.arch === 'x64' ? [...missingForApt(), ...(await missingForJava())] : ['an x86-64 processor']),
     unpack: async () => {
-      // The server is built against libraries that machines seldom have (libaio).
+      if (existsSync(cached(root))) return cached(root);
       const [jars] = await Promise.all([
         ensureJars(`${root}-jar`, [artifact], { alone: true }),
+        // The server is built against libraries that machines seldom have (libaio).
         ensurePackages(LIBRARIES, 'bookworm', ['libaio1', 'libnuma1', 'libstdc++6']),
       ]);
-      return ensureCached(root, async (folder) => {
-        const archive = join(folder, 'server.tar.gz');
+      const folder = await ensureCached(root, async (to) => {
+        const archive = join(to, 'server.tar.gz');
         writeFileSync(archive, readFromZip(join(jars, readdirSync(jars)[0]), 'mysql-Linux-amd64.tar.gz'));
-        await run('tar', ['-xzf', archive, '-C', folder, '--no-same-owner']);
+        await run('tar', ['-xzf', archive, '-C', to, '--no-same-owner']);
         rmSync(archive);
       });
+      rmSync(jars, { recursive: true, force: true });
+      return folder;
     },
     command: (folder, args) => {
       const options = ['--no-defaults', `--basedir=${folder}`, `--lc-messages-dir=${folder}/share`, REDO_LOG];

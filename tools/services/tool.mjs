@@ -21,7 +21,15 @@ const RECIPES = {
     packages: ['libfaketime'],
     only: /^libfaketime$/,
     machine: false,
-    body: 'FAKETIME="$1" LD_PRELOAD="$libraries/faketime/libfaketimeMT.so.1"; export FAKETIME LD_PRELOAD; shift; exec "$@"',
+    // The list of libraries to load first ends at white space.
+    body: [
+      'link=/tmp/txbox-libfaketime-$(id -u)-$(printf %s "$libraries" | cksum | cut -d" " -f1)',
+      'case $libraries in *[[:space:]]*) ln -sfn "$libraries" "$link"; libraries=$link ;; esac',
+      'FAKETIME=$1 LD_PRELOAD=$libraries/faketime/libfaketimeMT.so.1',
+      'export FAKETIME LD_PRELOAD',
+      'shift',
+      'exec "$@"',
+    ].join('\n'),
   },
   promtool: { packages: ['prometheus'], only: /^(prometheus|libc6)$/, body: 'exec "$root/usr/bin/promtool" "$@"' },
 };
