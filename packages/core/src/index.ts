@@ -15,4 +15,5 @@ export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/erro
 export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
 export type { Logger } from './runtime/logger.ts';
 export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';
+export { Transactional, type TransactionalOptions } from './transaction/transactional.ts';
 export type { WireHeader } from './transport/delivery.ts';

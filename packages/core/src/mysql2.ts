@@ -1,1 +1,1 @@
-export {};
+export { type Mysql2Pool, type PoolResource, poolResource } from './transaction/units/mysql2.ts';

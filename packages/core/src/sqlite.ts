@@ -1,1 +1,2 @@
-export {};
+export { type SqliteResource, sqliteResource } from './transaction/units/better-sqlite3.ts';
+export type { SqliteDatabase } from './transaction/units/sqlite-wire.ts';

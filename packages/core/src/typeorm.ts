@@ -1,1 +1,2 @@
-export {};
+export { type TypeormResource, type TypeormUnitSettings, typeormResource } from './transaction/units/typeorm.ts';
+export type { PlainRepositories } from './transaction/units/typeorm-joining.ts';

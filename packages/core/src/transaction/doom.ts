@@ -45,7 +45,8 @@ export function doomOfError(error: unknown, sql: string, dialect: Dialect, onLoc
       const expected = driverErrorOf(error).errno === 3572 || IMPATIENT.test(sql);
       if (expected || onLockTimeout === 'continue' || dialect.name === 'sqlite') return undefined;
       return {
-        reason: "a statement waited too long for a lock, and the server may have rolled back more than it (set onLockTimeout: 'continue' where innodb_rollback_on_timeout is off)",
+        reason:
+          "a statement waited too long for a lock, and the server may have rolled back more than it (set onLockTimeout: 'continue' where innodb_rollback_on_timeout is off)",
         cause: error,
       };
     }

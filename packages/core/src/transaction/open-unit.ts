@@ -181,7 +181,8 @@ class OpenUnit implements UnitOfWork {
 
   #runAfterCommit(): void {
     for (const callback of this.#afterCommit) {
-      const failed = (error: unknown): void => this.#plan.logger.error({ err: error }, 'an afterCommit callback failed; the transaction is committed');
+      const failed = (error: unknown): void =>
+        this.#plan.logger.error({ err: error }, 'an afterCommit callback failed; the transaction is committed');
       try {
         const outcome = outsideUnit(this.resource.key, callback);
         if (outcome instanceof Promise) outcome.catch(failed);

@@ -1,6 +1,5 @@
-import { TxboxError } from '../runtime/error.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { isTxboxError } from '../runtime/error.ts';
+import { isTxboxError, TxboxError } from '../runtime/error.ts';
 import { backoffMs } from '../runtime/retry-policy.ts';
 import { currentUnit } from './current-transaction.ts';
 import type { IsolationLevel, TransactionOptions } from './transaction.ts';

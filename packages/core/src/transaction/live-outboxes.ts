@@ -1,0 +1,63 @@
+import { TxboxError } from '../runtime/error.ts';
+import { innermostOpenUnit } from './current-transaction.ts';
+import type { TransactionResource } from './unit-of-work.ts';
+
+/** What decorators must know of an outbox. */
+export interface LiveOutbox {
+  readonly name: string;
+  readonly resource: TransactionResource;
+}
+
+/** Which outbox a decorator means: a name, or a function of the decorated object that returns an outbox. */
+export type OutboxChoice = string | ((self: any) => LiveOutbox);
+
+const LIVE: unique symbol = Symbol.for('txbox.live-outboxes') as never;
+
+// Under a global symbol, so that two loaded copies of the package share it.
+function live(): Set<LiveOutbox> {
+  const holder = globalThis as { [LIVE]?: Set<LiveOutbox> };
+  holder[LIVE] ??= new Set();
+  return holder[LIVE];
+}
+
+/** Makes an outbox known to the decorators of this process; returns what takes it back. */
+export function registerLiveOutbox(outbox: LiveOutbox): () => void {
+  live().add(outbox);
+  return () => {
+    live().delete(outbox);
+  };
+}
+
+/**
+ * The resource a decorated method runs on: of the outbox that `on` chooses, else of the open unit, else of the only live
+ * outbox. Throws `OUTBOX_NOT_CREATED` or `OUTBOX_AMBIGUOUS`, which list the names there are.
+ */
+export function chooseResource(decorator: string, on: OutboxChoice | undefined, self: unknown): TransactionResource {
+  const outboxes = [...live()];
+  const names = outboxes.map(({ name }) => JSON.stringify(name)).join(', ') || 'none';
+  if (typeof on === 'function') return on(self).resource;
+  if (typeof on === 'string') {
+    const named = outboxes.filter(({ name }) => name === on);
+    if (named.length === 1 && named[0]) return named[0].resource;
+    if (named.length > 1) throw ambiguous(decorator, `there are ${named.length} outboxes named ${JSON.stringify(on)}`);
+    throw notCreated(decorator, `no outbox named ${JSON.stringify(on)} is live`, names);
+  }
+  const open = innermostOpenUnit();
+  if (open) return open.resource;
+  const resources = new Set(outboxes.map(({ resource }) => resource));
+  const [only] = resources;
+  if (resources.size === 1 && only) return only;
+  if (resources.size === 0) throw notCreated(decorator, 'no outbox is live', names);
+  throw ambiguous(decorator, `there are several live outboxes (${names})`);
+}
+
+function notCreated(decorator: string, why: string, names: string): TxboxError {
+  return new TxboxError(
+    'OUTBOX_NOT_CREATED',
+    `${decorator}: ${why} (live: ${names}). Call createOutbox before the method is called, and close it after.`,
+  );
+}
+
+function ambiguous(decorator: string, why: string): TxboxError {
+  return new TxboxError('OUTBOX_AMBIGUOUS', `${decorator}: ${why}. Say which one: { on: 'name' } or { on: (self) => self.outbox }.`);
+}

@@ -1,0 +1,47 @@
+import { checkOptions, integerWithin, type OptionRule, objectValue, oneOf } from '../runtime/options.ts';
+import { chooseResource, type OutboxChoice } from './live-outboxes.ts';
+import { type AsyncMethodDecorator, methodDecorator } from './method-decorator.ts';
+import { runTransaction } from './run-transaction.ts';
+import type { TransactionOptions } from './transaction.ts';
+
+/** What `@Transactional` takes. */
+export interface TransactionalOptions extends TransactionOptions {
+  /** The outbox whose database is meant: by name, or from the decorated object. Default: the open unit's, else the only one. */
+  readonly on?: OutboxChoice;
+}
+
+const ISOLATION: OptionRule = oneOf('READ UNCOMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE');
+const RETRY: OptionRule = (value) => {
+  const problem = objectValue(value);
+  if (problem !== undefined) return problem;
+  const { maxAttempts, ...rest } = value as Record<string, unknown>;
+  const unknown = Object.keys(rest);
+  if (unknown.length > 0) return `has unknown keys ${unknown.join(', ')} (known: maxAttempts)`;
+  const wrong = integerWithin(1, 100)(maxAttempts);
+  return wrong === undefined ? undefined : `has a maxAttempts that ${wrong}`;
+};
+const ON: OptionRule = (value) => (typeof value === 'string' || typeof value === 'function' ? undefined : 'must be a name or a function');
+
+/** Checks the options of one transaction; throws `OPTIONS_INVALID`. */
+export function checkTransactionOptions(what: string, options: TransactionOptions): TransactionOptions {
+  return checkOptions<TransactionOptions>(what, options, {
+    rules: { isolationLevel: ISOLATION, retry: RETRY },
+    optional: ['isolationLevel', 'retry'],
+  });
+}
+
+/**
+ * Runs the method in a transaction: the open one, or a new one that commits when the method's promise resolves and rolls
+ * back when it rejects. Works in legacy and TC39 form, above or below `@Publishes`. Throws what `runTransaction` throws.
+ */
+export function Transactional(options: TransactionalOptions = {}): AsyncMethodDecorator {
+  const { on, ...transaction } = checkOptions<TransactionalOptions>('@Transactional', options, {
+    rules: { isolationLevel: ISOLATION, retry: RETRY, on: ON },
+    optional: ['isolationLevel', 'retry', 'on'],
+  });
+  return methodDecorator('@Transactional', (method) => {
+    return async function (this: unknown, ...args: unknown[]) {
+      return await runTransaction(chooseResource('@Transactional', on, this), transaction, async () => await method.apply(this, args));
+    };
+  });
+}

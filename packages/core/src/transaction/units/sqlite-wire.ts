@@ -1,0 +1,62 @@
+import { systemClock } from '../../runtime/clock.ts';
+import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
+import type { SqlRow, SqlSession } from '../../sql/session.ts';
+import type { StatementWatch } from './statement-watch.ts';
+
+/** better-sqlite3's Database, as far as units need it. */
+export interface SqliteDatabase {
+  readonly inTransaction: boolean;
+  prepare(sql: string): SqliteStatement;
+  exec(sql: string): unknown;
+  pragma(sql: string, options?: { simple?: boolean }): unknown;
+}
+
+interface SqliteStatement {
+  raw(on: boolean): SqliteStatement;
+  all(...values: unknown[]): unknown[];
+  run(...values: unknown[]): { changes: number };
+}
+
+/** The framework's statements on a unit's own SQLite connection. */
+export function sqliteUnitSession(database: SqliteDatabase, watch: StatementWatch): SqlSession {
+  return {
+    dialect: sqliteDialect,
+    query: async (sql, values = []) =>
+      await watch.run(
+        sql,
+        async () =>
+          database
+            .prepare(sql)
+            .raw(true)
+            .all(...values) as SqlRow[],
+        () => undefined,
+      ),
+    execute: async (sql, values = []) =>
+      await watch.run(
+        sql,
+        async () => ({ affectedRows: database.prepare(sql).run(...values).changes }),
+        () => undefined,
+      ),
+  };
+}
+
+/**
+ * BEGIN IMMEDIATE that waits for other connections without stopping the event loop, since the one in the way may be in
+ * this process (P-W9). Waits as long as the connection's own `timeout` says, then throws what SQLite said.
+ */
+export async function beginImmediate(database: SqliteDatabase): Promise<void> {
+  const waitMs = Number(database.pragma('busy_timeout', { simple: true }));
+  const until = performance.now() + waitMs;
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 20)) {
+    try {
+      database.pragma('busy_timeout = 0');
+      database.exec('BEGIN IMMEDIATE');
+      return;
+    } catch (error) {
+      if (sqliteDialect.classify(error) !== 'lock-timeout' || performance.now() > until) throw error;
+    } finally {
+      database.pragma(`busy_timeout = ${waitMs}`);
+    }
+    await systemClock.sleep(pauseMs * (0.5 + Math.random() / 2));
+  }
+}
