@@ -1,0 +1,3 @@
+export type { InboxStore, RecordOutcome } from './inbox-store.ts';
+export { inboxComponent } from './migrations/inbox-component.ts';
+export { inboxStore } from './sql/inbox-store.ts';
