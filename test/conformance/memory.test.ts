@@ -1,5 +1,5 @@
-import { MemoryLeaseStore, MemoryLog, MemoryOutbox } from '@txbox/testing';
-import { leaseStoreSuite, messageSourceSuite, outboxStoreSuite, publisherSuite } from '@txbox/testing/conformance';
+import { MemoryInboxStore, MemoryLeaseStore, MemoryLog, MemoryOutbox } from '@txbox/testing';
+import { inboxStoreSuite, leaseStoreSuite, messageSourceSuite, outboxStoreSuite, publisherSuite } from '@txbox/testing/conformance';
 
 outboxStoreSuite('memory', async () => {
   const store = new MemoryOutbox();
@@ -48,6 +48,18 @@ messageSourceSuite('memory', async () => {
     createTopic: async (name, partitions) => log.createTopic(name, partitions),
     source: () => log.source(),
     expelFirst: async (group) => log.expel(group),
+    dispose: async () => undefined,
+  };
+});
+
+inboxStoreSuite('memory', async () => {
+  const store = new MemoryInboxStore();
+  return {
+    store,
+    begin: async () => {
+      const transaction = store.begin();
+      return { session: transaction, commit: async () => transaction.commit(), rollback: async () => transaction.rollback() };
+    },
     dispose: async () => undefined,
   };
 });

@@ -3,8 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { coreComponent, type Database, leaseStore, type MigrationComponent, migrate, openDatabase, tableNames } from '@txbox/core/spi';
+import { inboxComponent, inboxStore } from '@txbox/inbox/store';
 import { outboxComponent, outboxStore, outboxWriter } from '@txbox/outbox/store';
-import type { LeaseStoreBackend, OutboxStoreBackend, OutboxTransaction } from '@txbox/testing/conformance';
+import type { InboxStoreBackend, LeaseStoreBackend, OutboxStoreBackend, OutboxTransaction } from '@txbox/testing/conformance';
 import { createConnection } from 'mysql2/promise';
 import { backendUrl } from './backend-url.ts';
 
@@ -94,6 +95,23 @@ export async function leaseBackend(open: (components: readonly MigrationComponen
       const session = await database.session();
       await session.execute(`SET time_zone = '${zone}'`);
       return leaseStore(session);
+    },
+    dispose,
+  };
+}
+
+export async function inboxBackend(open: (components: readonly MigrationComponent[]) => Promise<TestDatabase>): Promise<InboxStoreBackend> {
+  const { database, dispose } = await open([coreComponent, inboxComponent]);
+  return {
+    store: inboxStore(),
+    begin: async () => {
+      const session = await database.session();
+      await session.begin();
+      const end = async (ending: Promise<void>): Promise<void> => {
+        await ending;
+        await session.release();
+      };
+      return { session, commit: async () => await end(session.commit()), rollback: async () => await end(session.rollback()) };
     },
     dispose,
   };

@@ -1,5 +1,5 @@
-import { leaseStoreSuite, outboxStoreSuite } from '@txbox/testing/conformance';
-import { leaseBackend, outboxBackend, sqliteDatabase } from './sql-backend.ts';
+import { inboxStoreSuite, leaseStoreSuite, outboxStoreSuite } from '@txbox/testing/conformance';
+import { inboxBackend, leaseBackend, outboxBackend, sqliteDatabase } from './sql-backend.ts';
 
 outboxStoreSuite('SQLite', async () => await outboxBackend(sqliteDatabase), {
   lacks: {
@@ -10,4 +10,8 @@ outboxStoreSuite('SQLite', async () => await outboxBackend(sqliteDatabase), {
 
 leaseStoreSuite('SQLite', async () => await leaseBackend(sqliteDatabase), {
   lacks: { 'session-time-zone': 'SQLite has no session time zone; its clock is UTC' },
+});
+
+inboxStoreSuite('SQLite', async () => await inboxBackend(sqliteDatabase), {
+  lacks: { 'open-recorders': 'SQLite has one writer at a time: the second transaction begins when the first has ended' },
 });
