@@ -1,0 +1,147 @@
+import { defineEvent, rawCodec } from '@txbox/core';
+import { coreComponent, type Database, type EncodedMessage, encodeMessage, migrate, type SqlSession } from '@txbox/core/spi';
+import { type OutboxStore, outboxComponent, outboxStore, outboxWriter, type PendingRow, shardOf } from '@txbox/outbox/store';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type EmptyDatabase, emptyDatabase, SERVERS } from './server.ts';
+
+const Blob = defineEvent('blob', { topic: 'blobs', codec: rawCodec, key: (_payload: Uint8Array) => 'k', maxBytes: 20_000_000 });
+const SHARD = shardOf({ key: Buffer.from('k'), id: Buffer.alloc(16) });
+const messages = (count: number, bytes = 10): EncodedMessage[] =>
+  Array.from({ length: count }, () => encodeMessage(Blob, Buffer.alloc(bytes, 0xe9)));
+
+/** Counts the statements that go through a session. */
+function counting(session: SqlSession): SqlSession & { statements: number } {
+  return {
+    statements: 0,
+    dialect: session.dialect,
+    query: (sql, values) => session.query(sql, values),
+    execute(sql, values) {
+      this.statements += 1;
+      return session.execute(sql, values);
+    },
+  };
+}
+
+describe.each(SERVERS)('the outbox on %s', (_name, variable, service) => {
+  let server: EmptyDatabase;
+  let database: Database;
+  let store: OutboxStore;
+  const writer = outboxWriter();
+  const rows = async (): Promise<readonly PendingRow[]> =>
+    (await store.readPages([{ shard: SHARD, low: 0, start: 0, limit: 20_000, inlineBytes: 1_000 }]))[0]!.rows;
+
+  beforeAll(async () => {
+    server = await emptyDatabase(variable, service);
+    database = await server.open();
+    store = outboxStore(database);
+    await migrate(await database.session(), [coreComponent, outboxComponent]);
+  });
+  afterAll(async () => await server.drop());
+  beforeEach(async () => {
+    const session = await database.session();
+    await session.execute('DELETE FROM txbox_outbox');
+    await session.release();
+  });
+
+  it('takes many events in one statement, and more than a packet in several, in order', async () => {
+    const session = counting(await database.session());
+    const few = messages(1_000);
+    await writer.insert(session, few);
+    expect(session.statements).toBe(1);
+    const many = [...messages(6_000), ...messages(12, 900_000)];
+    await writer.insert(session, many);
+    expect(session.statements).toBeGreaterThan(2);
+    expect((await rows()).map((row) => row.id.toString('hex'))).toEqual([...few, ...many].map((message) => message.id.toString('hex')));
+  });
+
+  it('settles a range without touching a row in it that committed late and was never read', async () => {
+    const [before, late, after] = [messages(1), messages(1), messages(1)];
+    const slow = await database.session();
+    const fast = await database.session();
+    await writer.insert(fast, before);
+    await slow.begin();
+    await writer.insert(slow, late);
+    await writer.insert(fast, after);
+    const read = await rows();
+    expect(read).toHaveLength(2);
+    await slow.commit();
+    expect(await store.settle(read, 'range')).toBe(2);
+    expect((await rows()).map((row) => row.id)).toEqual([late[0]!.id]);
+    await Promise.all([slow.release(), fast.release()]);
+  });
+
+  it('waits for no uncommitted row: in the form each not inside the span, in the form range not beside it', async () => {
+    const slow = await database.session();
+    const fast = await database.session();
+    await writer.insert(fast, messages(1));
+    await slow.begin();
+    await writer.insert(slow, messages(1));
+    await writer.insert(fast, messages(1));
+    const read = await rows();
+    expect(await store.settle(read, 'each')).toBe(2);
+
+    await writer.insert(fast, messages(1));
+    const [before] = await rows();
+    expect(await store.settle([before!], 'range')).toBe(1);
+    await slow.rollback();
+    await Promise.all([slow.release(), fast.release()]);
+  });
+
+  it('gives up waiting in the form range after a second, and has deleted nothing', async () => {
+    const slow = await database.session();
+    const fast = await database.session();
+    await writer.insert(fast, messages(1));
+    const victim = messages(1);
+    await writer.insert(fast, victim);
+    await writer.insert(fast, messages(1));
+    const read = await rows();
+    await slow.begin();
+    await slow.execute('UPDATE txbox_outbox SET bytes = bytes WHERE id = ?', [victim[0]!.id]);
+    const error = await store.settle(read, 'range').catch((reason: unknown) => reason);
+    expect(database.dialect.classify(error)).toBe('lock-timeout');
+    expect(await store.settle([read[0]!, read[2]!], 'each')).toBe(2);
+    await slow.rollback();
+    expect(await rows()).toHaveLength(1);
+    await Promise.all([slow.release(), fast.release()]);
+  });
+
+  it.each(['range', 'each'] as const)('settles by identity in the form %s: a row at a number that was issued again stays', async (form) => {
+    const session = await database.session();
+    await writer.insert(session, messages(2));
+    const read = await rows();
+    await session.execute('DELETE FROM txbox_outbox');
+    const [next] = messages(1);
+    await session.execute(
+      "INSERT INTO txbox_outbox (shard, position, id, topic, type, headers, payload, bytes, created_at) VALUES (?, ?, ?, 't', 't', '', '', 0, UTC_TIMESTAMP(6))",
+      [SHARD, read[0]!.position, next!.id],
+    );
+    expect(await store.settle(read, form)).toBe(0);
+    expect((await rows()).map((row) => row.id)).toEqual([next!.id]);
+    await session.release();
+  });
+
+  it('reads and settles by the clustered key whatever the table holds', async () => {
+    const session = await database.session();
+    await writer.insert(session, messages(2_000));
+    await session.query('ANALYZE TABLE txbox_outbox');
+    const explain = async (sql: string) => (await session.query(`EXPLAIN FORMAT=TRADITIONAL ${sql}`)).map((row) => row.map(String));
+    const [plan] = await explain(
+      `SELECT position, payload FROM txbox_outbox WHERE shard = ${SHARD} AND position >= 0 ORDER BY position LIMIT 500`,
+    );
+    expect(plan).toContain('PRIMARY');
+    expect(plan!.join()).not.toContain('filesort');
+    const some = (await rows()).slice(0, 100);
+    const ids = some.map((row) => `X'${row.id.toString('hex')}'`).join(', ');
+    const [range] = await explain(
+      `DELETE FROM txbox_outbox WHERE shard = ${SHARD} AND position BETWEEN ${some[0]!.position} AND ${some[99]!.position} AND id IN (${ids})`,
+    );
+    expect(range).toContain('PRIMARY');
+    expect(range).toContain('range');
+    const named = some.map((row) => `SELECT ${row.position} AS position, X'${row.id.toString('hex')}' AS id`).join(' UNION ALL ');
+    const each = await explain(
+      `DELETE o FROM (${named}) v STRAIGHT_JOIN txbox_outbox o ON o.shard = ${SHARD} AND o.position = v.position AND o.id = v.id`,
+    );
+    expect(each.find((row) => row.includes('o'))).toEqual(expect.arrayContaining(['eq_ref', 'PRIMARY']));
+    await session.release();
+  });
+});
