@@ -45,10 +45,11 @@ describe.each(SERVERS)('sessions on %s', (_name, variable, service) => {
   it('measure time by the database, to the microsecond', async () => {
     const { dialect } = await server.open();
     const session = await (await server.open()).session();
-    const [[earlier, now, later, since]] = (await session.query(
+    const [row] = (await session.query(
       `SELECT ${dialect.nowPlusMs}, ${dialect.now}, ${dialect.nowPlusMs}, ${dialect.msSince(dialect.nowPlusMs)}`,
       [-1_500, 2_500, -250],
-    )) as [string, string, string, string][];
+    )) as string[][];
+    const [earlier, now, later, since] = row as [string, string, string, string];
     const at = (time: string): number => Date.parse(`${time.slice(0, 23).replace(' ', 'T')}Z`);
     expect(now).toMatch(/\.\d{6}$/);
     expect([at(earlier) - at(now), at(later) - at(now), Number(since)]).toEqual([-1_500, 2_500, 250]);

@@ -1,1 +1,1 @@
-export { type Mysql2Pool, type PoolResource, poolResource } from './transaction/units/mysql2.ts';
+export { type Mysql2Pool, type PoolResource, poolResource, sessionOfConnection } from './transaction/units/mysql2.ts';

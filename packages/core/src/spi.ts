@@ -44,14 +44,20 @@ export { type DatabaseOptions, openDatabase } from './sql/open-database.ts';
 export type { Database, OwnedSession, SqlResult, SqlRow, SqlSession, SqlValue } from './sql/session.ts';
 export { type DriverError, driverErrorOf } from './sql/sql-error.ts';
 export { DEFAULT_TABLE_PREFIX, type TableNames, tableNames, tablePrefix } from './sql/table-names.ts';
-export { currentUnit, insideUnit, outsideUnit } from './transaction/current-transaction.ts';
+export { currentUnit, innermostOpenUnit, insideUnit, outsideUnit } from './transaction/current-transaction.ts';
 export type { OnLockTimeout } from './transaction/doom.ts';
 export { type EventSink, eventSinkOf, registerEventSink } from './transaction/event-sink.ts';
 export { chooseResource, type LiveOutbox, type OutboxChoice, registerLiveOutbox } from './transaction/live-outboxes.ts';
 export { type AnyMethod, type AsyncMethodDecorator, methodDecorator } from './transaction/method-decorator.ts';
 export { runTransaction } from './transaction/run-transaction.ts';
 export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';
-export { checkTransactionOptions, Transactional, type TransactionalOptions } from './transaction/transactional.ts';
+export {
+  checkTransactionOptions,
+  Transactional,
+  type TransactionalOptions,
+  type TransactionalPart,
+  transactionalPart,
+} from './transaction/transactional.ts';
 export type { Doom, TransactionResource, UnitOfWork, UnitState } from './transaction/unit-of-work.ts';
 export { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './transaction/units/unit-settings.ts';
 export type { Delivery, WireHeader } from './transport/delivery.ts';

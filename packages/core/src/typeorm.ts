@@ -1,2 +1,2 @@
-export { type TypeormResource, type TypeormUnitSettings, typeormResource } from './transaction/units/typeorm.ts';
+export { sessionOfRunner, type TypeormResource, type TypeormUnitSettings, typeormResource } from './transaction/units/typeorm.ts';
 export type { PlainRepositories } from './transaction/units/typeorm-joining.ts';

@@ -44,6 +44,8 @@ export interface Dialect {
   unionPart(select: string): string;
   /** Most bytes one statement may have, 0 = no limit known. */
   readonly maxStatementBytes: number;
+  /** Most placeholders one statement may have. */
+  readonly maxPlaceholders: number;
   classify(error: unknown): SqlErrorKind;
   /**
    * Runs `work` while nobody else runs any under that name in this database, waiting at most `waitMs`. Statements of

@@ -1,6 +1,6 @@
 import { checkOptions, integerWithin, type OptionRule, objectValue, oneOf } from '../runtime/options.ts';
 import { chooseResource, type OutboxChoice } from './live-outboxes.ts';
-import { type AsyncMethodDecorator, methodDecorator } from './method-decorator.ts';
+import { type AnyMethod, type AsyncMethodDecorator, methodDecorator } from './method-decorator.ts';
 import { runTransaction } from './run-transaction.ts';
 import type { TransactionOptions } from './transaction.ts';
 
@@ -39,9 +39,28 @@ export function Transactional(options: TransactionalOptions = {}): AsyncMethodDe
     rules: { isolationLevel: ISOLATION, retry: RETRY, on: ON },
     optional: ['isolationLevel', 'retry', 'on'],
   });
-  return methodDecorator('@Transactional', (method) => {
-    return async function (this: unknown, ...args: unknown[]) {
-      return await runTransaction(chooseResource('@Transactional', on, this), transaction, async () => await method.apply(this, args));
-    };
-  });
+  return methodDecorator('@Transactional', (method) => transactionalMethod(method, on, transaction));
+}
+
+const PART: unique symbol = Symbol.for('txbox.transactional-part') as never;
+
+/** What stands inside a `@Transactional` method, for decorators above it that must act before COMMIT. */
+export interface TransactionalPart {
+  /** The method without its transaction. */
+  readonly method: AnyMethod;
+  /** Runs another method in the same kind of transaction. */
+  readonly around: (method: AnyMethod) => AnyMethod;
+}
+
+/** The part of a method that `@Transactional` made, or `undefined` for any other. */
+export function transactionalPart(method: AnyMethod): TransactionalPart | undefined {
+  return (method as { [PART]?: TransactionalPart })[PART];
+}
+
+function transactionalMethod(method: AnyMethod, on: OutboxChoice | undefined, options: TransactionOptions): AnyMethod {
+  const part: TransactionalPart = { method, around: (other) => transactionalMethod(other, on, options) };
+  const wrapper: AnyMethod = async function (this: unknown, ...args: unknown[]) {
+    return await runTransaction(chooseResource('@Transactional', on, this), options, async () => await method.apply(this, args));
+  };
+  return Object.defineProperty(wrapper, PART, { value: part });
 }

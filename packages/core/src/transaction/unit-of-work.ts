@@ -57,4 +57,6 @@ export interface TransactionResource {
    * `OUTCOME_UNKNOWN` (P-W5) or `DATABASE_UNAVAILABLE`.
    */
   run<T>(options: TransactionOptions, fn: (unit: UnitOfWork) => Promise<T>, attempt?: number): Promise<T>;
+  /** Runs statements on a connection outside of any unit, each in its own transaction. Rejects with what the driver says. */
+  withSession<T>(fn: (session: SqlSession) => Promise<T>): Promise<T>;
 }

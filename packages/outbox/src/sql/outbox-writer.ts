@@ -8,9 +8,8 @@ import { type OutboxWriter, SHARDS } from '../outbox-store.ts';
 const MAX_ROWS = 5_000;
 const DEFAULT_STATEMENT_BYTES = 4 * 1024 * 1024;
 const MAX_STATEMENT_BYTES = 16 * 1024 * 1024;
-const COLUMNS = 12;
-/** SQLite's own bound of placeholders in a statement. */
-const MAX_PLACEHOLDERS_SQLITE = 32_766;
+/** Placeholders of a row. */
+const COLUMNS = 11;
 
 /** The shard of a message: of its key, or of its id when it has none (P-T1). */
 export function shardOf(message: { readonly key: Buffer | null; readonly id: Buffer }): number {
@@ -32,7 +31,7 @@ class SqlOutboxWriter implements OutboxWriter {
   async insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void> {
     const { dialect } = session;
     const maxBytes = Math.min(dialect.maxStatementBytes || DEFAULT_STATEMENT_BYTES, MAX_STATEMENT_BYTES);
-    const maxRows = dialect.name === 'sqlite' ? Math.floor(MAX_PLACEHOLDERS_SQLITE / COLUMNS) : MAX_ROWS;
+    const maxRows = Math.min(MAX_ROWS, Math.floor(dialect.maxPlaceholders / COLUMNS));
     const row = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${dialect.now})`;
     let values: SqlValue[] = [];
     let rows = 0;

@@ -74,6 +74,7 @@ export function mysqlDialect(maxStatementBytes = 0): Dialect {
     },
     unionPart: (select) => `(${select})`,
     maxStatementBytes,
+    maxPlaceholders: 65_535,
     classify,
     exclusively,
   };

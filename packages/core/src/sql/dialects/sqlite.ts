@@ -33,6 +33,7 @@ export const sqliteDialect: Dialect = {
   },
   unionPart: (select) => `SELECT * FROM (${select})`,
   maxStatementBytes: 0,
+  maxPlaceholders: 32_766,
   classify,
   exclusively,
 };

@@ -3,8 +3,8 @@ import { type Connect, runUnit } from '../open-unit.ts';
 import type { TransactionResource } from '../unit-of-work.ts';
 import { Mutex } from './mutex.ts';
 import { resourceOf } from './resource-registry.ts';
-import { beginImmediate, type SqliteDatabase, sqliteUnitSession } from './sqlite-wire.ts';
-import { StatementWatch } from './statement-watch.ts';
+import { beginImmediate, type SqliteDatabase, sqliteWireSession } from './sqlite-wire.ts';
+import { openGate, StatementWatch } from './statement-watch.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
 /** A better-sqlite3 database in which units can be opened. */
@@ -29,7 +29,7 @@ function makeSqliteResource(database: SqliteDatabase): SqliteResource {
     const watch = new StatementWatch(unit, sqliteDialect, settings.onLockTimeout);
     return {
       handle: database,
-      session: sqliteUnitSession(database, watch),
+      session: sqliteWireSession(database, watch),
       begin: async () => await beginImmediate(database),
       commit: async () => {
         database.exec('COMMIT');
@@ -56,6 +56,14 @@ function makeSqliteResource(database: SqliteDatabase): SqliteResource {
         doomUnlessOpen(unit);
         return result;
       });
+    },
+    withSession: async (fn) => {
+      const free = await mutex.take();
+      try {
+        return await fn(sqliteWireSession(database, openGate));
+      } finally {
+        free();
+      }
     },
   };
   return resource;

@@ -2,26 +2,11 @@ import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
 import type { SqlResult, SqlRow, SqlSession, SqlValue } from '../../sql/session.ts';
 import { SERVER_STATUS_AUTOCOMMIT, SERVER_STATUS_IN_TRANS } from '../doom.ts';
-import type { StatementWatch } from './statement-watch.ts';
+import type { StatementGate } from './statement-watch.ts';
 
 /** mysql2's connection in its callback flavour, as far as units need it. */
 export interface CallbackConnection {
   query(options: { sql: string; values?: unknown[]; rowsAsArray?: boolean }, callback: (error: unknown, results: unknown) => void): unknown;
-}
-
-/** Sends one statement and resolves to mysql2's results, under watch. */
-export async function send(
-  connection: CallbackConnection,
-  watch: StatementWatch,
-  sql: string,
-  values: readonly SqlValue[],
-  rowsAsArray: boolean,
-): Promise<unknown> {
-  return await watch.run(
-    sql,
-    () => sendUnwatched(connection, sql, values, rowsAsArray),
-    (results) => results,
-  );
 }
 
 /** Sends one statement and resolves to mysql2's results. */
@@ -36,12 +21,18 @@ export function sendUnwatched(
   });
 }
 
-/** The framework's statements on a unit's own mysql2 connection. */
-export function mysqlUnitSession(connection: CallbackConnection, watch: StatementWatch, dialect: Dialect): SqlSession {
+/** The framework's statements on a mysql2 connection. */
+export function mysqlWireSession(connection: CallbackConnection, gate: StatementGate, dialect: Dialect): SqlSession {
+  const send = (sql: string, values: readonly SqlValue[], rowsAsArray: boolean): Promise<unknown> =>
+    gate.run(
+      sql,
+      () => sendUnwatched(connection, sql, values, rowsAsArray),
+      (results) => results,
+    );
   return {
     dialect,
-    query: async (sql, values = []) => (await send(connection, watch, sql, values, true)) as SqlRow[],
-    execute: async (sql, values = []) => (await send(connection, watch, sql, values, false)) as SqlResult,
+    query: async (sql, values = []) => (await send(sql, values, true)) as SqlRow[],
+    execute: async (sql, values = []) => (await send(sql, values, false)) as SqlResult,
   };
 }
 

@@ -1,10 +1,12 @@
 import { TxboxError } from '../../runtime/error.ts';
 import { mysqlDialect } from '../../sql/dialects/mysql.ts';
+import type { SqlSession } from '../../sql/session.ts';
+import { SERVER_STATUS_IN_TRANS } from '../doom.ts';
 import { type Connect, runUnit, type UnitConnection } from '../open-unit.ts';
 import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
-import { type CallbackConnection, mysqlUnitSession, refuseAutocommitOff, sendUnwatched } from './mysql-wire.ts';
+import { type CallbackConnection, mysqlWireSession, refuseAutocommitOff, sendUnwatched } from './mysql-wire.ts';
 import { resourceOf } from './resource-registry.ts';
-import { StatementWatch } from './statement-watch.ts';
+import { openGate, StatementWatch } from './statement-watch.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
 /** mysql2's promise flavour of a pooled connection, as far as units need it. */
@@ -37,14 +39,12 @@ export function poolResource(pool: Mysql2Pool): PoolResource {
 function makePoolResource(pool: Mysql2Pool): PoolResource {
   const dialect = mysqlDialect();
   let settings = DEFAULT_UNIT_SETTINGS;
-  const connect: Connect = async (unit) => {
+  const pooledConnection = async (): Promise<PooledConnection> => {
     const source = pool.promise === undefined ? pool : pool.promise();
-    return unitConnection(
-      (await (source.getConnection as () => Promise<unknown>).call(source)) as PooledConnection,
-      unit,
-      new StatementWatch(unit, dialect, settings.onLockTimeout),
-    );
+    return (await (source.getConnection as () => Promise<unknown>).call(source)) as PooledConnection;
   };
+  const connect: Connect = async (unit) =>
+    unitConnection(await pooledConnection(), unit, new StatementWatch(unit, dialect, settings.onLockTimeout));
   const resource: PoolResource = {
     key: pool,
     kind: 'mysql2',
@@ -54,6 +54,14 @@ function makePoolResource(pool: Mysql2Pool): PoolResource {
     },
     run: (options, fn, attempt = 1) =>
       runUnit({ resource, connect, isolationLevel: options.isolationLevel, attempt, logger: settings.logger }, fn),
+    withSession: async (fn) => {
+      const pooled = await pooledConnection();
+      try {
+        return await fn(mysqlWireSession(pooled.connection, openGate, dialect));
+      } finally {
+        pooled.release();
+      }
+    },
   };
   return resource;
 
@@ -62,7 +70,7 @@ function makePoolResource(pool: Mysql2Pool): PoolResource {
     const sendOwn = (sql: string): Promise<unknown> => watch.unwatched(() => sendUnwatched(raw, sql));
     return {
       handle: watchedConnection(pooled, unit, watch),
-      session: mysqlUnitSession(raw, watch, dialect),
+      session: mysqlWireSession(raw, watch, dialect),
       begin: async (isolationLevel) => {
         if (isolationLevel !== undefined) await sendOwn(`SET TRANSACTION ISOLATION LEVEL ${isolationLevel}`);
         refuseAutocommitOff(await sendOwn('START TRANSACTION'));
@@ -112,4 +120,17 @@ function watchedConnection(pooled: object, unit: UnitOfWork, watch: StatementWat
       };
     },
   });
+}
+
+/**
+ * The framework's statements on a mysql2 connection of either flavour with a transaction that somebody else ends. The
+ * answer to a statement that does nothing tells whether one is open.
+ */
+export async function sessionOfConnection(handle: unknown): Promise<SqlSession | 'not a connection' | 'no transaction'> {
+  if (typeof handle !== 'object' || handle === null || 'getConnection' in handle) return 'not a connection';
+  const inner = (handle as { connection?: unknown }).connection;
+  const raw = (typeof (inner as { query?: unknown } | undefined)?.query === 'function' ? inner : handle) as CallbackConnection;
+  if (typeof raw.query !== 'function') return 'not a connection';
+  const { serverStatus = 0 } = (await sendUnwatched(raw, 'DO 0')) as { serverStatus?: number };
+  return (serverStatus & SERVER_STATUS_IN_TRANS) === 0 ? 'no transaction' : mysqlWireSession(raw, openGate, mysqlDialect());
 }

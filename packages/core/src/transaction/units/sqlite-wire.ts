@@ -1,7 +1,7 @@
 import { systemClock } from '../../runtime/clock.ts';
 import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
 import type { SqlRow, SqlSession } from '../../sql/session.ts';
-import type { StatementWatch } from './statement-watch.ts';
+import { openGate, type StatementGate } from './statement-watch.ts';
 
 /** better-sqlite3's Database, as far as units need it. */
 export interface SqliteDatabase {
@@ -17,12 +17,12 @@ interface SqliteStatement {
   run(...values: unknown[]): { changes: number };
 }
 
-/** The framework's statements on a unit's own SQLite connection. */
-export function sqliteUnitSession(database: SqliteDatabase, watch: StatementWatch): SqlSession {
+/** The framework's statements on a SQLite connection. */
+export function sqliteWireSession(database: SqliteDatabase, gate: StatementGate): SqlSession {
   return {
     dialect: sqliteDialect,
     query: async (sql, values = []) =>
-      await watch.run(
+      await gate.run(
         sql,
         async () =>
           database
@@ -32,7 +32,7 @@ export function sqliteUnitSession(database: SqliteDatabase, watch: StatementWatc
         () => undefined,
       ),
     execute: async (sql, values = []) =>
-      await watch.run(
+      await gate.run(
         sql,
         async () => ({ affectedRows: database.prepare(sql).run(...values).changes }),
         () => undefined,
@@ -59,4 +59,9 @@ export async function beginImmediate(database: SqliteDatabase): Promise<void> {
     }
     await systemClock.sleep(pauseMs * (0.5 + Math.random() / 2));
   }
+}
+
+/** The framework's statements in a transaction that somebody else ends. */
+export function sessionOfDatabase(database: SqliteDatabase): SqlSession {
+  return sqliteWireSession(database, openGate);
 }

@@ -3,8 +3,17 @@ import type { Dialect } from '../../sql/dialect.ts';
 import { doomOfError, doomOfResult, doomOfText, type OnLockTimeout } from '../doom.ts';
 import type { UnitOfWork } from '../unit-of-work.ts';
 
+/** What every statement of a session goes through. */
+export interface StatementGate {
+  /** Runs a statement; `rawOf` finds the driver's results in what `send` gives. */
+  run<T>(sql: string, send: () => Promise<T>, rawOf: (answer: T) => unknown): Promise<T>;
+}
+
+/** For sessions outside of units. */
+export const openGate: StatementGate = { run: (_sql, send) => send() };
+
 /** Watches every statement of a unit's connection for what forbids COMMIT (P-W3). */
-export class StatementWatch {
+export class StatementWatch implements StatementGate {
   /** The framework's own BEGIN, COMMIT and ROLLBACK pass unwatched. */
   #suspended = false;
   readonly #unit: UnitOfWork;
@@ -55,7 +64,6 @@ export class StatementWatch {
     if (doom) this.#unit.doomWith(doom);
   }
 
-  /** Runs a statement under watch; `rawOf` finds the driver's results in what `send` gives. */
   async run<T>(sql: string, send: () => Promise<T>, rawOf: (answer: T) => unknown): Promise<T> {
     this.before(sql);
     let answer: T;

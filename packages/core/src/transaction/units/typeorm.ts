@@ -7,10 +7,10 @@ import { type Connect, runUnit } from '../open-unit.ts';
 import type { IsolationLevel } from '../transaction.ts';
 import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
 import { Mutex } from './mutex.ts';
-import { type CallbackConnection, mysqlUnitSession, refuseAutocommitOff } from './mysql-wire.ts';
+import { type CallbackConnection, mysqlWireSession, refuseAutocommitOff } from './mysql-wire.ts';
 import { resourceOf } from './resource-registry.ts';
-import { beginImmediate, type SqliteDatabase, sqliteUnitSession } from './sqlite-wire.ts';
-import { StatementWatch } from './statement-watch.ts';
+import { beginImmediate, type SqliteDatabase, sqliteWireSession } from './sqlite-wire.ts';
+import { openGate, type StatementGate, StatementWatch } from './statement-watch.ts';
 import { joinedView, joinPlainUse, type PlainRepositories, type Runner } from './typeorm-joining.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
@@ -56,6 +56,9 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
     mutex,
   });
 
+  const sessionOn = (native: unknown, gate: StatementGate): SqlSession =>
+    sqlite ? sqliteWireSession(native as SqliteDatabase, gate) : mysqlWireSession(native as CallbackConnection, gate, dialect);
+
   const connect: Connect = async (unit) => {
     const free = await mutex?.take();
     const runner = createQueryRunner();
@@ -65,8 +68,8 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
     try {
       native = await runner.connect();
       session = sqlite
-        ? sqliteUnitSession(native as SqliteDatabase, watch)
-        : mysqlUnitSession(native as CallbackConnection, watch, dialect);
+        ? sqliteWireSession(native as SqliteDatabase, watch)
+        : mysqlWireSession(native as CallbackConnection, watch, dialect);
     } catch (error) {
       free?.();
       if (!sqlite) await runner.release();
@@ -100,6 +103,16 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
     },
     run: (options, fn, attempt = 1) =>
       runUnit({ resource, connect, isolationLevel: options.isolationLevel, attempt, logger: settings.logger }, fn),
+    withSession: async (fn) => {
+      const free = await mutex?.take();
+      const runner = createQueryRunner();
+      try {
+        return await fn(sessionOn(await runner.connect(), openGate));
+      } finally {
+        free?.();
+        if (!sqlite) await runner.release();
+      }
+    },
   };
   return resource;
 }
@@ -158,4 +171,12 @@ function watchRunner(runner: Runner, watch: StatementWatch): () => void {
     Reflect.deleteProperty(runner, 'query');
     Reflect.deleteProperty(runner, 'stream');
   };
+}
+
+/** The framework's statements on a runner with a transaction that somebody else ends. */
+export async function sessionOfRunner(runner: QueryRunner, dataSource: DataSource): Promise<SqlSession> {
+  const native: unknown = await runner.connect();
+  return dataSource.options.type === 'better-sqlite3'
+    ? sqliteWireSession(native as SqliteDatabase, openGate)
+    : mysqlWireSession(native as CallbackConnection, openGate, mysqlDialect());
 }
