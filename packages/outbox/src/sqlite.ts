@@ -1,1 +1,1 @@
-export {};
+export { createOutbox, SqliteOutbox, type SqliteOutboxOptions, type SqliteTransaction } from './flavours/sqlite.ts';

@@ -1,1 +1,7 @@
-export {};
+export {
+  createOutbox,
+  type TypeormHandle,
+  TypeormOutbox,
+  type TypeormOutboxOptions,
+  type TypeormTransaction,
+} from './flavours/typeorm.ts';

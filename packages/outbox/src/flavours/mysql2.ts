@@ -1,0 +1,52 @@
+import { type Mysql2Pool, poolResource, sessionOfConnection } from '@txbox/core/mysql2';
+import { objectWith, type Transaction, TxboxError } from '@txbox/core/spi';
+import type { Connection as CallbackConnection } from 'mysql2';
+import type { Connection, PoolConnection } from 'mysql2/promise';
+import { Outbox } from '../outbox.ts';
+import { type OutboxOptions, resolveOutboxOptions } from '../outbox-options.ts';
+
+/** What `createOutbox` takes. */
+export interface Mysql2OutboxOptions extends OutboxOptions {
+  /** A pool of `mysql2/promise`, or of `mysql2`. */
+  readonly pool: Mysql2Pool;
+}
+
+/** An open transaction of a pool. */
+export interface Mysql2Transaction extends Transaction {
+  /** The transaction's connection: query and execute. BEGIN, COMMIT, ROLLBACK and release are the framework's. */
+  readonly connection: PoolConnection;
+}
+
+/** What `addTo` takes: a connection with an open transaction, of either flavour. */
+export type Mysql2Handle = Connection | CallbackConnection;
+
+/** The outbox of a mysql2 pool. */
+export class Mysql2Outbox extends Outbox<Mysql2Transaction, Mysql2Handle> {
+  constructor(options: Mysql2OutboxOptions) {
+    const { pool, ...common } = resolveOutboxOptions<Pick<Mysql2OutboxOptions, 'pool'>>(options, {
+      pool: objectWith('getConnection', 'query'),
+    });
+    const resource = poolResource(pool);
+    resource.configure({ onLockTimeout: common.onLockTimeout, logger: common.logger });
+    super(common, {
+      resource,
+      transactionOf: (unit, transaction) => ({ ...transaction, connection: unit.handle as PoolConnection }),
+      foreignSession: async (handle) => {
+        const session = await sessionOfConnection(handle);
+        if (session === 'not a connection') {
+          throw new TxboxError('UNSUPPORTED_HANDLE', 'addTo takes a mysql2 connection with an open transaction, not a pool.');
+        }
+        if (session !== 'no transaction') return session;
+        throw new TxboxError(
+          'NO_OPEN_TRANSACTION',
+          'addTo was given a connection with no open transaction: the event would commit without your data. Call beginTransaction() first, or use outbox.transaction(fn).',
+        );
+      },
+    });
+  }
+}
+
+/** Creates the outbox of a mysql2 pool. Throws `OPTIONS_INVALID` with every problem. */
+export function createOutbox(options: Mysql2OutboxOptions): Mysql2Outbox {
+  return new Mysql2Outbox(options);
+}

@@ -1,0 +1,80 @@
+import {
+  type AnyMethod,
+  type AsyncMethodDecorator,
+  chooseResource,
+  currentUnit,
+  type EventDefinition,
+  eventSinkOf,
+  methodDecorator,
+  type OutboxChoice,
+  type PayloadInputOf,
+  TxboxError,
+  transactionalPart,
+  type UnitOfWork,
+} from '@txbox/core/spi';
+
+/** What `@Publishes` and `@PublishesEach` take beside the event. */
+export interface PublishesOptions {
+  /** The outbox that is meant: by name, or from the decorated object. Default: the open unit's, else the only one. */
+  readonly on?: OutboxChoice;
+}
+
+/** Makes a payload of a method's result and arguments; `undefined` = no event this time. May be asynchronous. */
+export type PayloadMapper<E> = (result: any, ...args: any[]) => PayloadInputOf<E> | undefined | Promise<PayloadInputOf<E> | undefined>;
+
+/** Makes any number of payloads. May be asynchronous. */
+export type PayloadsMapper<E> = (result: any, ...args: any[]) => Iterable<PayloadInputOf<E>> | Promise<Iterable<PayloadInputOf<E>>>;
+
+/**
+ * Adds an event when the method's promise resolves, in the transaction that it runs in: `@Transactional` above or below,
+ * or one that is open around the call. The payload is what `map` makes of result and arguments, the result itself without
+ * `map`. A method that throws adds nothing. Throws `NO_UNIT_OF_WORK`, before the method runs, outside of a transaction.
+ */
+export function Publishes<E extends EventDefinition>(
+  event: E,
+  map?: PayloadMapper<E>,
+  options: PublishesOptions = {},
+): AsyncMethodDecorator {
+  const payloads = async (result: unknown, args: readonly unknown[]): Promise<Iterable<unknown>> => {
+    const payload: unknown = map ? await map(result, ...args) : result;
+    return payload === undefined ? [] : [payload];
+  };
+  return publishing('@Publishes', event, payloads, options);
+}
+
+/** Adds an event for each payload that `map` gives; otherwise like {@link Publishes}. */
+export function PublishesEach<E extends EventDefinition>(
+  event: E,
+  map: PayloadsMapper<E>,
+  options: PublishesOptions = {},
+): AsyncMethodDecorator {
+  return publishing('@PublishesEach', event, async (result, args) => await map(result, ...args), options);
+}
+
+type Payloads = (result: unknown, args: readonly unknown[]) => Promise<Iterable<unknown>>;
+
+function publishing(decorator: string, event: EventDefinition, payloads: Payloads, options: PublishesOptions): AsyncMethodDecorator {
+  const publishAfter = (method: AnyMethod): AnyMethod =>
+    async function (this: unknown, ...args: unknown[]) {
+      const unit = openUnit(decorator, event, options, this);
+      const result = await method.apply(this, args);
+      for (const payload of await payloads(result, args)) eventSinkOf(unit).add(unit, event, payload);
+      return result;
+    };
+  return methodDecorator(decorator, (method) => {
+    // Above @Transactional the transaction must still be open when the event is added, so it is begun here.
+    const inner = transactionalPart(method);
+    return inner ? inner.around(publishAfter(inner.method)) : publishAfter(method);
+  });
+}
+
+function openUnit(decorator: string, event: EventDefinition, options: PublishesOptions, self: unknown): UnitOfWork {
+  const unit = currentUnit(chooseResource(decorator, options.on, self).key);
+  if (unit?.state === 'open') return unit;
+  throw new TxboxError(
+    'NO_UNIT_OF_WORK',
+    `${decorator}(${event.name}): the method was called outside of a transaction, so there is nothing the event could commit with. ` +
+      'Decorate it with @Transactional too, or call it inside outbox.transaction(fn).',
+    { details: { event: event.name } },
+  );
+}
