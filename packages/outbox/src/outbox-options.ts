@@ -32,15 +32,6 @@ export interface OutboxOptions {
 /** Options with their defaults. */
 export type ResolvedOutboxOptions = Required<OutboxOptions>;
 
-const prefixRule: OptionRule = (value) => {
-  try {
-    tablePrefix(value as string);
-    return undefined;
-  } catch (error) {
-    return `is refused: ${error instanceof Error ? error.message : String(error)}`;
-  }
-};
-
 /** Checks the options of one flavour: its own `rules` and the common ones, all problems at once. */
 export function resolveOutboxOptions<Own extends object>(
   given: unknown,
@@ -52,7 +43,7 @@ export function resolveOutboxOptions<Own extends object>(
     rules: {
       ...rules,
       name: text,
-      tablePrefix: prefixRule,
+      tablePrefix,
       logger: loggerLike,
       onLockTimeout: oneOf('doom', 'continue'),
       wake: flag,

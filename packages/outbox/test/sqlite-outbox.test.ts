@@ -1,0 +1,306 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { defineEvent } from '@txbox/core';
+import { Publishes, PublishesEach, Transactional } from '@txbox/outbox';
+import { createOutbox, type SqliteOutbox } from '@txbox/outbox/sqlite';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+const Placed = defineEvent('order.placed', { topic: 'orders', key: (payload: { id: string }) => payload.id });
+
+let folder: string;
+let database: Database.Database;
+let outbox: SqliteOutbox;
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'txbox-outbox-'));
+  database = new Database(join(folder, 'a.db'));
+  database.exec('CREATE TABLE orders (id TEXT PRIMARY KEY)');
+  outbox = createOutbox({ database });
+  await outbox.migrate();
+});
+afterEach(async () => {
+  await outbox.close();
+  database.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const insert = (id: string): unknown => database.prepare('INSERT INTO orders VALUES (?)').run(id);
+const orders = (): unknown[] => database.prepare('SELECT id FROM orders ORDER BY id').pluck().all();
+const events = (): unknown[] => database.prepare('SELECT CAST(message_key AS TEXT) FROM txbox_outbox ORDER BY position').pluck().all();
+
+describe('transaction', () => {
+  it('commits data and events together, in the order of add', async () => {
+    const result = await outbox.transaction(async (tx) => {
+      tx.add(Placed, { id: 'a' });
+      insert('a');
+      outbox.add(Placed, { id: 'b' });
+      return 7;
+    });
+    expect(result).toBe(7);
+    expect(orders()).toEqual(['a']);
+    expect(events()).toEqual(['a', 'b']);
+  });
+
+  it('leaves nothing after a rollback', async () => {
+    await expect(
+      outbox.transaction(async (tx) => {
+        insert('a');
+        tx.add(Placed, { id: 'a' });
+        throw new Error('no');
+      }),
+    ).rejects.toThrow('no');
+    expect(orders()).toEqual([]);
+    expect(events()).toEqual([]);
+  });
+
+  it('runs concurrent transactions one after another, and each keeps its own events', async () => {
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, n) =>
+        outbox.transaction(async (tx) => {
+          insert(`o${n}`);
+          await new Promise((resolve) => setImmediate(resolve));
+          tx.add(Placed, { id: `o${n}` });
+          if (n % 3 === 0) throw new Error('no');
+        }),
+      ),
+    );
+    const committed = outcomes.filter((outcome) => outcome.status === 'fulfilled').length;
+    expect(committed).toBe(13);
+    expect(events()).toHaveLength(13);
+    expect([...events()].sort()).toEqual(orders());
+  });
+
+  it('joins the open transaction', async () => {
+    await outbox.transaction(async () => {
+      await outbox.transaction(async (tx) => {
+        tx.add(Placed, { id: 'inner' });
+      });
+      expect(events()).toEqual([]);
+    });
+    expect(events()).toEqual(['inner']);
+  });
+
+  it('refuses a stricter isolation and a retry inside an open one', async () => {
+    await outbox.transaction(async () => {
+      await expect(outbox.transaction({ isolationLevel: 'SERIALIZABLE' }, async () => 0)).rejects.toMatchObject({
+        code: 'ISOLATION_TOO_WEAK',
+      });
+      await expect(outbox.transaction({ retry: { maxAttempts: 2 } }, async () => 0)).rejects.toMatchObject({ code: 'PROPAGATION_REFUSED' });
+    });
+  });
+
+  it('is doomed when the transaction was ended by hand', async () => {
+    await expect(
+      outbox.transaction(async (tx) => {
+        tx.add(Placed, { id: 'a' });
+        database.exec('COMMIT');
+      }),
+    ).rejects.toMatchObject({ code: 'UNIT_DOOMED' });
+    expect(events()).toEqual([]);
+  });
+
+  it('runs afterCommit after COMMIT, outside of the transaction, and survives what it throws', async () => {
+    const seen: unknown[] = [];
+    await outbox.transaction(async (tx) => {
+      tx.add(Placed, { id: 'a' });
+      tx.afterCommit(() => {
+        seen.push(...events());
+        throw new Error('ignored');
+      });
+    });
+    expect(seen).toEqual(['a']);
+  });
+
+  it('tells the signal when it is over', async () => {
+    let signal: AbortSignal | undefined;
+    await outbox.transaction(async (tx) => {
+      signal = tx.signal;
+      expect(signal.aborted).toBe(false);
+    });
+    expect(signal?.aborted).toBe(true);
+  });
+});
+
+describe('add', () => {
+  it('refuses to work outside of a transaction, and names the ways', () => {
+    expect(() => outbox.add(Placed, { id: 'a' })).toThrowError(
+      expect.objectContaining({ code: 'NO_UNIT_OF_WORK', message: expect.stringContaining('addTo') }),
+    );
+  });
+
+  it('refuses to work after the end', async () => {
+    let late: (() => unknown) | undefined;
+    await outbox.transaction(async (tx) => {
+      late = () => tx.add(Placed, { id: 'late' });
+    });
+    expect(() => late?.()).toThrowError(expect.objectContaining({ code: 'UNIT_CLOSED' }));
+  });
+
+  it("refuses another database's transaction", async () => {
+    const other = new Database(':memory:');
+    const second = createOutbox({ database: other, name: 'second' });
+    await outbox.transaction(async () => {
+      expect(() => second.add(Placed, { id: 'a' })).toThrowError(expect.objectContaining({ code: 'WRONG_DATA_SOURCE' }));
+    });
+    await second.close();
+    other.close();
+  });
+
+  it('refuses a closed outbox', async () => {
+    await outbox.close();
+    expect(() => outbox.add(Placed, { id: 'a' })).toThrowError(expect.objectContaining({ code: 'OUTBOX_CLOSED' }));
+  });
+});
+
+describe('addTo', () => {
+  it('writes into a transaction of somebody else', async () => {
+    database.exec('BEGIN');
+    await outbox.addTo(database, Placed, { id: 'a' });
+    expect(events()).toEqual(['a']);
+    database.exec('ROLLBACK');
+    expect(events()).toEqual([]);
+  });
+
+  it('refuses a database without an open transaction', async () => {
+    await expect(outbox.addTo(database, Placed, { id: 'a' })).rejects.toMatchObject({ code: 'NO_OPEN_TRANSACTION' });
+  });
+});
+
+describe('schema', () => {
+  it('says what to do when it is missing, and loses nothing', async () => {
+    const other = new Database(join(folder, 'b.db'));
+    other.exec('CREATE TABLE orders (id TEXT)');
+    const bare = createOutbox({ database: other, name: 'bare' });
+    await expect(
+      bare.transaction(async (tx) => {
+        other.exec("INSERT INTO orders VALUES ('x')");
+        tx.add(Placed, { id: 'x' });
+      }),
+    ).rejects.toMatchObject({ code: 'SCHEMA_MISSING', message: expect.stringContaining('migrate') });
+    expect(other.prepare('SELECT count(*) FROM orders').pluck().get()).toBe(0);
+    await bare.close();
+    other.close();
+  });
+});
+
+describe('options', () => {
+  it('reports every problem at once', () => {
+    expect(() =>
+      createOutbox({ database: {} as never, tablePrefix: 'x; DROP', onLockTimeout: 'maybe' as never, poolSize: 3 } as never),
+    ).toThrowError(expect.objectContaining({ code: 'OPTIONS_INVALID', details: { problems: expect.objectContaining({ length: 4 }) } }));
+  });
+});
+
+describe('decorators', () => {
+  class Service {
+    @Transactional()
+    @Publishes(Placed)
+    async below(id: string): Promise<{ id: string }> {
+      insert(id);
+      return { id };
+    }
+
+    @Publishes(Placed, (order: { id: string }, id: string, times: number) => (times > 0 ? { id: `${order.id}${id}${times}` } : undefined))
+    @Transactional()
+    async above(id: string, _times: number): Promise<{ id: string }> {
+      insert(id);
+      return { id };
+    }
+
+    @PublishesEach(Placed, async (ids: string[]) => ids.map((id) => ({ id })))
+    async each(ids: string[]): Promise<string[]> {
+      return ids;
+    }
+
+    @Transactional()
+    @Publishes(Placed)
+    async fails(id: string): Promise<{ id: string }> {
+      insert(id);
+      throw new Error('declined');
+    }
+  }
+  const service = new Service();
+
+  it('publish in either stacking order, inside the transaction', async () => {
+    await service.below('a');
+    await service.above('b', 2);
+    await service.above('c', 0);
+    expect(events()).toEqual(['a', 'bb2']);
+    expect(orders()).toEqual(['a', 'b', 'c']);
+  });
+
+  it('publish one event for each payload', async () => {
+    await outbox.transaction(() => service.each(['x', 'y']));
+    expect(events()).toEqual(['x', 'y']);
+  });
+
+  it('publish nothing when the method throws', async () => {
+    await expect(service.fails('a')).rejects.toThrow('declined');
+    expect(events()).toEqual([]);
+    expect(orders()).toEqual([]);
+  });
+
+  it('refuse a method outside of a transaction before it runs', async () => {
+    await expect(service.each(['x'])).rejects.toMatchObject({ code: 'NO_UNIT_OF_WORK' });
+  });
+
+  it('keep name and length', () => {
+    expect(service.above.name).toBe('above');
+    expect(service.above.length).toBe(2);
+  });
+
+  it('roll back when the event cannot be encoded', async () => {
+    class Broken {
+      @Transactional()
+      @Publishes(Placed, () => ({ id: 10n as never }))
+      async run(): Promise<void> {
+        insert('z');
+      }
+    }
+    await expect(new Broken().run()).rejects.toMatchObject({ code: 'PAYLOAD_NOT_ENCODABLE' });
+    expect(orders()).toEqual([]);
+  });
+
+  it('refuse, where they are written, what is no method', () => {
+    expect(() => {
+      class Wrong {
+        @(Transactional() as unknown as PropertyDecorator)
+        field = 1;
+      }
+      return Wrong;
+    }).toThrowError(expect.objectContaining({ code: 'DECORATOR_MISUSE' }));
+    expect(() => {
+      class Wrong {
+        // @ts-expect-error: a getter is no method
+        @Transactional()
+        get value(): number {
+          return 1;
+        }
+      }
+      return Wrong;
+    }).toThrowError(expect.objectContaining({ code: 'DECORATOR_MISUSE' }));
+  });
+
+  it('name the live outboxes when it is not clear which is meant', async () => {
+    const other = new Database(':memory:');
+    const second = createOutbox({ database: other, name: 'second' });
+    await expect(service.below('a')).rejects.toMatchObject({ code: 'OUTBOX_AMBIGUOUS', message: expect.stringContaining('"second"') });
+    await second.close();
+    other.close();
+    await outbox.close();
+    await expect(service.below('a')).rejects.toMatchObject({ code: 'OUTBOX_NOT_CREATED' });
+  });
+
+  it('work in TC39 form', async () => {
+    const context = { kind: 'method', name: 'place' } as unknown as ClassMethodDecoratorContext<
+      unknown,
+      (id: string) => Promise<{ id: string }>
+    >;
+    const place = async (id: string): Promise<{ id: string }> => ({ id });
+    const published = Publishes(Placed)(place, context);
+    const decorated = Transactional()(published, context);
+    await decorated.call(undefined, 'tc39');
+    expect(events()).toEqual(['tc39']);
+  });
+});
