@@ -7,7 +7,7 @@ import { dropIndexes } from './services/apt.mjs';
 import { DEFAULT, SERVICES } from './services/catalog.mjs';
 import { composedStateOf, isComposed, resetComposed, startComposed, stopComposed } from './services/compose.mjs';
 import { withLock } from './services/lock.mjs';
-import { chooseOrigins, isGiven } from './services/origin.mjs';
+import { chooseOrigins, isGiven, waysOf } from './services/origin.mjs';
 import { sweepScratch } from './services/package-cache.mjs';
 import { STATE } from './services/place.mjs';
 import { ServicesError, say } from './services/progress.mjs';
@@ -32,7 +32,9 @@ async function bringUp(services) {
   await ensurePorts(packaged, composed);
   await settled([
     ...packaged.map(async (service) => {
-      await service.install();
+      await service.install().catch((error) => {
+        throw error instanceof ServicesError ? new ServicesError(`${service.name}: ${error.message}\n${waysOf([service])}`) : error;
+      });
       await startService(service);
     }),
     ...(composed.length ? [startComposed(composed)] : []),

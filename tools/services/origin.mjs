@@ -41,13 +41,22 @@ export async function chooseOrigins(services) {
 
 /** What is missing for which service, and the ways to supply it. */
 export function explain(lacks) {
-  const names = [...lacks.keys()].map(({ name }) => name).join(', ');
-  const missing = [...new Set([...lacks.values()].flat())];
-  const keys = [...lacks.keys()].map(({ key }) => key).join(', ');
+  const byMissing = new Map();
+  for (const [{ name }, missing] of lacks) {
+    if (missing.length) byMissing.set(missing.join(', '), [...(byMissing.get(missing.join(', ')) ?? []), name]);
+  }
+  const packages = [...byMissing].map(
+    ([missing, names]) => `  - packages, unpacked into the project's folder: ${names.join(', ')} would need ${missing}`,
+  );
+  const services = [...lacks.keys()];
+  return [`cannot start ${services.map(({ name }) => name).join(', ')} here. ${waysOf(services)}`, ...packages].join('\n');
+}
+
+/** The ways to get servers that do not depend on packages. */
+export function waysOf(services) {
   return [
-    `cannot start ${names} here. Any one of these helps (docs/services.md):`,
-    `  - give the address of a server that runs: ${keys}`,
+    'Ways out (docs/services.md):',
+    `  - the address of a server that runs, in the environment: ${services.map(({ key }) => key).join(', ')}`,
     '  - Docker with Compose: `docker info` has to succeed within 5 s',
-    ...(missing.length ? [`  - packages, unpacked into the project's folder: for that this machine lacks ${missing.join(', ')}`] : []),
   ].join('\n');
 }

@@ -40,14 +40,14 @@ export async function stopIn(folder, name, { graceMs = 30_000, pidOf = (pid) => 
 
 /**
  * Ends servers of this folder that nobody remembers, left by a call that was killed between start and note. A server is
- * known by its working directory and its program: one of ours, or a Java that has the folder on its command line. A
+ * known by its working directory (at or below the folder) and its program: one of ours, or a Java that has the folder on its command line. A
  * shell that stands there is neither.
  */
 export async function endStrays(folder, name) {
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     try {
-      if (readlinkSync(`/proc/${entry}/cwd`) !== folder) continue;
+      if (!`${readlinkSync(`/proc/${entry}/cwd`)}/`.startsWith(`${folder}/`)) continue;
       const [program, ...args] = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0');
       if (!program.startsWith(CACHE) && !(program.endsWith('/java') && args.some((arg) => arg.includes(folder)))) continue;
     } catch {
