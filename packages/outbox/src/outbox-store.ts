@@ -67,10 +67,10 @@ export interface OutboxReader {
   /** Highest position visible in any shard, 0 when empty. */
   highestPosition(): Promise<number>;
   /**
-   * READ UNCOMMITTED: for each request the lowest position in [low, upTo] of that shard shown by a dirty look, or
-   * `undefined` when none is (P-R2).
+   * READ UNCOMMITTED: for each request the positions in [low, upTo] of that shard shown by a dirty look, the lowest
+   * `limit` of them, ascending (P-R2). Several, because a relay may pass rows of held lanes that it knows (P-R10).
    */
-  dirtyLowest(requests: readonly { shard: number; low: number; upTo: number }[]): Promise<(number | undefined)[]>;
+  dirtyPositions(requests: readonly { shard: number; low: number; upTo: number; limit: number }[]): Promise<number[][]>;
 }
 
 /** Relay side: removing what is acknowledged (P-R7). */

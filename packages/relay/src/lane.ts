@@ -116,12 +116,9 @@ export class Lane<Row extends LaneRow> {
     for (const row of rows) this.#count(row, -1);
     this.#head += count;
     this.#compact();
-    this.#inFlight = 0;
-    this.#repeat = 0;
-    this.#suspects = Math.max(0, this.#suspects - count);
-    this.attempts = 0;
-    this.retryAt = 0;
-    this.reason = undefined;
+    const suspects = Math.max(0, this.#suspects - count);
+    this.#clear();
+    this.#suspects = suspects;
     return rows;
   }
 
@@ -131,26 +128,21 @@ export class Lane<Row extends LaneRow> {
    * which are gone now.
    */
   fail(reason: HoldReason, now: number): readonly Row[] {
-    const before = this.#inFlight;
+    const left = this.#rows.slice(this.#head, this.#head + this.#inFlight).filter((row) => !row.abandoned).length;
+    const several = left > 1;
     this.#inFlight = 0;
     const gone = this.forgetAbandoned();
-    // What is left of the request is still at the front, because only rows of the request and behind it vanished.
-    const left = before - gone.filter((row) => row.abandoned).length;
-    if (gone.length > 0) {
-      this.#repeat = 0;
-      this.#suspects = 0;
-      return gone;
-    }
-    this.attempts += 1;
     this.reason = reason;
-    if (reason.kind !== 'record') {
+    this.attempts += 1;
+    if (reason.kind === 'record') {
+      this.#repeat = 0;
+      this.#suspects = left;
+    } else {
       this.#repeat = left;
-      this.retryAt = now + backoffMs(this.#policy.backoff, this.attempts, this.#policy.random);
-      return gone;
     }
-    this.#repeat = 0;
-    this.#suspects = left;
-    this.retryAt = left > 1 ? now : now + backoffMs(this.#policy.refusedBackoff, this.attempts, this.#policy.random);
+    const backoff = reason.kind === 'record' ? this.#policy.refusedBackoff : this.#policy.backoff;
+    this.retryAt = reason.kind === 'record' && several ? now : now + backoffMs(backoff, this.attempts, this.#policy.random);
+    if (left === 0) this.#clear();
     return gone;
   }
 
@@ -169,6 +161,7 @@ export class Lane<Row extends LaneRow> {
     if (gone.length > 0 && this.#inFlight === 0) {
       this.#repeat = 0;
       this.#suspects = 0;
+      if (this.size === 0) this.#clear();
     }
     return gone;
   }
@@ -195,6 +188,7 @@ export class Lane<Row extends LaneRow> {
     this.#rows = [];
     this.#head = 0;
     for (const row of rows) this.#count(row, -1);
+    this.#clear();
     return rows;
   }
 
@@ -206,8 +200,16 @@ export class Lane<Row extends LaneRow> {
   // The refused record lies among the suspects: halving finds it in log2 of them requests.
   #atMost(): number {
     if (this.#repeat > 0) return this.#repeat;
-    if (this.#suspects === 0) return Number.POSITIVE_INFINITY;
-    return this.reason === undefined || this.attempts > 0 ? Math.max(1, Math.ceil(this.#suspects / 2)) : 1;
+    return this.#suspects === 0 ? Number.POSITIVE_INFINITY : Math.ceil(this.#suspects / 2);
+  }
+
+  #clear(): void {
+    this.#inFlight = 0;
+    this.#repeat = 0;
+    this.#suspects = 0;
+    this.attempts = 0;
+    this.retryAt = 0;
+    this.reason = undefined;
   }
 
   #count(row: Row, sign: 1 | -1): void {

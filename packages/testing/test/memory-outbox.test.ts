@@ -54,9 +54,9 @@ describe('MemoryOutbox', () => {
     const slow = outbox.begin();
     const drawn = slow.draw(1);
     outbox.add([message()]);
-    expect(await outbox.dirtyLowest([{ shard: SHARD, low: 1, upTo: 100 }])).toEqual([2]);
+    expect(await outbox.dirtyPositions([{ shard: SHARD, low: 1, upTo: 100, limit: 1 }])).toEqual([[2]]);
     slow.insert([message()], drawn);
-    expect(await outbox.dirtyLowest([{ shard: SHARD, low: 1, upTo: 100 }])).toEqual([1]);
+    expect(await outbox.dirtyPositions([{ shard: SHARD, low: 1, upTo: 100, limit: 1 }])).toEqual([[1]]);
     expect(await positions(outbox, page(1))).toEqual([2]);
     slow.commit();
     expect(await positions(outbox, page(1))).toEqual([1, 2]);
@@ -68,10 +68,10 @@ describe('MemoryOutbox', () => {
     outbox.add([row]);
     const deleting = outbox.begin();
     deleting.remove([row.id]);
-    expect(await outbox.dirtyLowest([{ shard: SHARD, low: 1, upTo: 100 }])).toEqual([undefined]);
+    expect(await outbox.dirtyPositions([{ shard: SHARD, low: 1, upTo: 100, limit: 1 }])).toEqual([[]]);
     expect(await positions(outbox, page(1))).toEqual([1]);
     deleting.rollback();
-    expect(await outbox.dirtyLowest([{ shard: SHARD, low: 1, upTo: 100 }])).toEqual([1]);
+    expect(await outbox.dirtyPositions([{ shard: SHARD, low: 1, upTo: 100, limit: 1 }])).toEqual([[1]]);
   });
 
   it('leaves an event at a position that was issued again when the former one is settled', async () => {

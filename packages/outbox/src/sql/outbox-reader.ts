@@ -61,18 +61,18 @@ export class SqlOutboxReader implements OutboxReader {
     return Number(row?.[0] ?? 0);
   }
 
-  async dirtyLowest(requests: readonly { shard: number; low: number; upTo: number }[]): Promise<(number | undefined)[]> {
+  async dirtyPositions(requests: readonly { shard: number; low: number; upTo: number; limit: number }[]): Promise<number[][]> {
     if (requests.length === 0) return [];
-    const parts = requests.map((_, index) =>
+    const parts = requests.map(({ limit }, index) =>
       this.#database.dialect.unionPart(
-        `SELECT ${index} AS page, position FROM ${this.#table} WHERE shard = ? AND position >= ? AND position <= ? ORDER BY position LIMIT 1`,
+        `SELECT ${index} AS page, position FROM ${this.#table} WHERE shard = ? AND position >= ? AND position <= ? ORDER BY position LIMIT ${wholeNumber(limit)}`,
       ),
     );
     const values = requests.flatMap(({ shard, low, upTo }) => [shard, low, upTo]);
     const found = await this.#query(parts.join(' UNION ALL '), values, true);
-    const lowest: (number | undefined)[] = requests.map(() => undefined);
-    for (const [index, position] of found) lowest[Number(index)] = Number(position);
-    return lowest;
+    const positions: number[][] = requests.map(() => []);
+    for (const [index, position] of found) positions[Number(index)]?.push(Number(position));
+    return positions;
   }
 
   async #query(sql: string, values: readonly SqlValue[] = [], dirty = false): Promise<SqlRow[]> {
@@ -110,6 +110,6 @@ function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[]): Pa
 
 // A LIMIT cannot be a placeholder of every kind of statement, so it becomes text: digits and nothing else.
 function wholeNumber(limit: number): number {
-  if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A page has at least one row, got ${limit}.`);
+  if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`A look shows at least one row, got ${limit}.`);
   return limit;
 }

@@ -19,7 +19,7 @@ export function outboxStore(database: Database, options: { readonly tablePrefix?
     readPages: (requests) => reader.readPages(requests),
     loadPayloads: (rows) => reader.loadPayloads(rows),
     highestPosition: () => reader.highestPosition(),
-    dirtyLowest: (requests) => reader.dirtyLowest(requests),
+    dirtyPositions: (requests) => reader.dirtyPositions(requests),
     settle: (rows, form) => settler.settle(rows, form),
     pin: (topic, partitions) => pins.pin(topic, partitions),
     backlog: () => inspector.backlog(),

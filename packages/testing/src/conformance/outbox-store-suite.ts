@@ -196,26 +196,27 @@ export function outboxStoreSuite(
       expect(await visible(outbox, message)).toBe(false);
     });
 
-    claim('finds the lowest committed row within inclusive bounds by a dirty look', async (outbox) => {
+    claim('finds the lowest committed rows within inclusive bounds by a dirty look', async (outbox) => {
       const key = Buffer.from(uniqueName('dirty'));
       const shard = shardOf({ key, id: key });
       const floor = (await outbox.store.highestPosition()) + 1;
       await added(outbox, [sampleMessage({ key }), sampleMessage({ key })]);
       const [first, second] = (await rowsOf(outbox, shard, { low: floor })).map((row) => row.position) as [number, number];
-      const look = async (low: number, upTo: number): Promise<number | undefined> =>
-        (await outbox.store.dirtyLowest([{ shard, low, upTo }]))[0];
-      expect(await look(0, floor - 1)).not.toBe(first);
-      expect(await look(floor, second)).toBe(first);
-      expect(await look(first, first)).toBe(first);
-      expect(await look(first + 1, second)).toBe(second);
-      expect(await look(second + 1, second + 1_000)).toBeUndefined();
+      const look = async (low: number, upTo: number, limit = 1_000): Promise<number[] | undefined> =>
+        (await outbox.store.dirtyPositions([{ shard, low, upTo, limit }]))[0];
+      expect(await look(0, floor - 1)).not.toContain(first);
+      expect(await look(floor, second)).toEqual([first, second]);
+      expect(await look(floor, second, 1)).toEqual([first]);
+      expect(await look(first, first)).toEqual([first]);
+      expect(await look(first + 1, second)).toEqual([second]);
+      expect(await look(second + 1, second + 1_000)).toEqual([]);
       const other = (shard + 1) % SHARDS;
       expect(
-        await outbox.store.dirtyLowest([
-          { shard: other, low: floor, upTo: second },
-          { shard, low: floor, upTo: second },
+        await outbox.store.dirtyPositions([
+          { shard: other, low: floor, upTo: second, limit: 10 },
+          { shard, low: floor, upTo: second, limit: 10 },
         ]),
-      ).toEqual([undefined, first]);
+      ).toEqual([[], [first, second]]);
     });
 
     claim(
@@ -224,7 +225,8 @@ export function outboxStoreSuite(
         const key = Buffer.from(uniqueName('uncommitted'));
         const shard = shardOf({ key, id: key });
         const low = (await outbox.store.highestPosition()) + 1;
-        const look = async (): Promise<number | undefined> => (await outbox.store.dirtyLowest([{ shard, low, upTo: low + 1_000_000 }]))[0];
+        const look = async (): Promise<number | undefined> =>
+          (await outbox.store.dirtyPositions([{ shard, low, upTo: low + 1_000_000, limit: 1 }]))[0]?.[0];
         const writing = await outbox.begin();
         await writing.insert([sampleMessage({ key })]);
         expect(await look()).toBeGreaterThanOrEqual(low);

@@ -81,11 +81,14 @@ export class MemoryOutbox implements OutboxStore {
     return Promise.resolve(this.#sorted().findLast((row) => row.state !== 'uncommitted')?.position ?? 0);
   }
 
-  dirtyLowest(requests: readonly { shard: number; low: number; upTo: number }[]): Promise<(number | undefined)[]> {
+  dirtyPositions(requests: readonly { shard: number; low: number; upTo: number; limit: number }[]): Promise<number[][]> {
     const shown = this.#sorted().filter((row) => row.state !== 'deleting');
     return Promise.resolve(
-      requests.map(
-        ({ shard, low, upTo }) => shown.find((row) => row.shard === shard && row.position >= low && row.position <= upTo)?.position,
+      requests.map(({ shard, low, upTo, limit }) =>
+        shown
+          .filter((row) => row.shard === shard && row.position >= low && row.position <= upTo)
+          .slice(0, limit)
+          .map((row) => row.position),
       ),
     );
   }
