@@ -1,1 +1,1 @@
-export {};
+export { createInbox, type SqliteHandlerContext, type SqliteInboxOptions } from './flavours/sqlite.ts';

@@ -1,1 +1,1 @@
-export {};
+export { createInbox, type TypeormHandlerContext, type TypeormInboxOptions } from './flavours/typeorm.ts';
