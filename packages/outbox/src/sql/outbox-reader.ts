@@ -1,6 +1,9 @@
 import type { Database, SqlRow, SqlValue } from '@txbox/core/spi';
 import type { OutboxReader, Page, PageRequest, PendingRow, RowHead } from '../outbox-store.ts';
 
+/** Stands in the column `bytes` of rows that come as heads. */
+const HEAD_ONLY = -1;
+
 /** Reading without locks (P-R1). */
 export class SqlOutboxReader implements OutboxReader {
   readonly #database: Database;
@@ -30,7 +33,7 @@ export class SqlOutboxReader implements OutboxReader {
       if (low >= start) continue;
       parts.push(
         dialect.unionPart(
-          `SELECT ${index}, position, id, topic, message_key, -1, NULL, NULL, NULL, NULL FROM ${this.#table} WHERE shard = ? AND position >= ? AND position < ? ORDER BY position`,
+          `SELECT ${index}, position, id, topic, message_key, ${HEAD_ONLY}, NULL, NULL, NULL, NULL FROM ${this.#table} WHERE shard = ? AND position >= ? AND position < ? ORDER BY position`,
         ),
       );
       values.push(shard, low, start);
@@ -87,21 +90,30 @@ export class SqlOutboxReader implements OutboxReader {
 
 function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[]): Page[] {
   const pages = requests.map(({ shard }) => ({ shard, heads: [] as RowHead[], rows: [] as PendingRow[] }));
-  for (const [index, position, id, topic, key, bytes, sequence, headers, payload, createdAt] of found) {
-    const page = pages[index as number] as (typeof pages)[number];
-    const head = { shard: page.shard, position: position as number, id: id as Buffer, topic: topic as string, key: key as Buffer | null };
-    if (bytes === -1) {
-      page.heads.push(head);
-      continue;
+  // By index and without spreading: this runs for every row that is ever published.
+  for (const row of found) {
+    const page = pages[row[0] as number] as (typeof pages)[number];
+    const { shard } = page;
+    const position = row[1] as number;
+    const id = row[2] as Buffer;
+    const topic = row[3] as string;
+    const key = row[4] as Buffer | null;
+    const bytes = row[5] as number;
+    if (bytes === HEAD_ONLY) page.heads.push({ shard, position, id, topic, key });
+    else {
+      page.rows.push({
+        shard,
+        position,
+        id,
+        topic,
+        key,
+        bytes,
+        sequence: row[6] as number | null,
+        headers: row[7] as Buffer,
+        payload: row[8] as Buffer | null,
+        createdAt: row[9] as string,
+      });
     }
-    page.rows.push({
-      ...head,
-      sequence: sequence as number | null,
-      headers: headers as Buffer,
-      payload: payload as Buffer | null,
-      bytes: bytes as number,
-      createdAt: createdAt as string,
-    });
   }
   // MySQL drops an ORDER BY without LIMIT inside a union; its rows come by the clustered key, which is not a promise.
   for (const page of pages) page.heads.sort((a, b) => a.position - b.position);
