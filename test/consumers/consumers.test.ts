@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** The ends of `engines`; the newest Node is the newest that was tried. */
 const NODES = ['22.18.0', '26.10.0'];
-const CLIENTS = ['better-sqlite3', 'kafkajs', 'mysql2', 'reflect-metadata', 'typeorm', '@types/node'];
+const CLIENTS = ['@types/better-sqlite3', 'better-sqlite3', 'kafkajs', 'mysql2', 'reflect-metadata', 'typeorm', '@types/node'];
 /** It defines tests, so only Vitest can load it. */
 const ONLY_IN_VITEST = ['@txbox/testing/conformance'];
 const FORMATS = ['esm', 'cjs'] as const;
@@ -24,7 +24,13 @@ beforeAll(async () => {
   await Promise.all(PACKAGES.map((name) => command('pnpm', ['pack', '--pack-destination', packed], join(ROOT, 'packages', name))));
   const tarballs = PACKAGES.map((name) => [`@txbox/${name}`, `file:packed/${tarballOf(name)}`]);
   const versions = CLIENTS.map((name) => [name, versionOf(name)]);
-  writeJson('package.json', { name: 'consumer', private: true, dependencies: Object.fromEntries([...tarballs, ...versions]) });
+  writeJson('package.json', {
+    name: 'consumer',
+    private: true,
+    dependencies: Object.fromEntries([...tarballs, ...versions]),
+    // TypeORM's peer range stops at better-sqlite3 12; npm users of 13 need this (docs/compatibility.md).
+    overrides: { typeorm: { 'better-sqlite3': '$better-sqlite3' } },
+  });
   await Promise.all([
     command('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], project),
     ...NODES.map((version) => onNode(version, ['--version'], project)),
