@@ -54,6 +54,21 @@ describe.each(SERVERS)('the outbox on %s', (_name, variable, service) => {
     expect((await rows()).map((row) => row.id.toString('hex'))).toEqual([...few, ...many].map((message) => message.id.toString('hex')));
   });
 
+  it('leaves large payloads out, in the text for small rows and in the one for large rows', async () => {
+    const session = await database.session();
+    const mixed = [...messages(3, 100), ...messages(2, 5_000), ...messages(3, 100)];
+    await writer.insert(session, mixed);
+    const first = await rows();
+    expect(first.map((row) => row.payload?.length)).toEqual([100, 100, 100, undefined, undefined, 100, 100, 100]);
+    expect(await rows()).toEqual(first);
+    const payloads = await store.loadPayloads(first.slice(3, 5));
+    expect([...payloads.values()].map((payload) => payload.length)).toEqual([5_000, 5_000]);
+    expect(await store.settle(first.slice(3, 5), 'range')).toBe(2);
+    expect((await rows()).every((row) => row.payload?.length === 100)).toBe(true);
+    expect(await rows()).toHaveLength(6);
+    await session.release();
+  });
+
   it('settles a range without touching a row in it that committed late and was never read', async () => {
     const [before, late, after] = [messages(1), messages(1), messages(1)];
     const slow = await database.session();
@@ -130,6 +145,12 @@ describe.each(SERVERS)('the outbox on %s', (_name, variable, service) => {
     );
     expect(plan).toContain('PRIMARY');
     expect(plan!.join()).not.toContain('filesort');
+    const large = await explain(
+      `SELECT o.position, p.payload FROM txbox_outbox o LEFT JOIN txbox_outbox p ON p.shard = o.shard AND p.position = o.position AND o.bytes <= 1000 WHERE o.shard = ${SHARD} AND o.position >= 0 ORDER BY o.position LIMIT 500`,
+    );
+    expect(large[0]).toContain('PRIMARY');
+    expect(large.join()).not.toMatch(/filesort|temporary/);
+    expect(large[1]).toEqual(expect.arrayContaining(['eq_ref', 'PRIMARY']));
     const some = (await rows()).slice(0, 100);
     const ids = some.map((row) => `X'${row.id.toString('hex')}'`).join(', ');
     const [range] = await explain(

@@ -8,6 +8,8 @@ const HEAD_ONLY = -1;
 export class SqlOutboxReader implements OutboxReader {
   readonly #database: Database;
   readonly #table: string;
+  /** Whether the last pages left out payloads: chooses the cheaper text for the next ones. */
+  #largeSeen = false;
 
   constructor(database: Database, table: string) {
     this.#database = database;
@@ -20,11 +22,12 @@ export class SqlOutboxReader implements OutboxReader {
     const values: SqlValue[] = [];
     const { dialect } = this.#database;
     // The parts with payloads come first: they give the union its column types.
+    const { payload, from } = this.#largeSeen ? withLargeRows(this.#table) : withSmallRows(this.#table);
     for (const [index, { shard, start, limit, inlineBytes }] of requests.entries()) {
       parts.push(
         dialect.unionPart(
-          `SELECT ${index} AS page, position, id, topic, message_key, bytes, sequence, headers, CASE WHEN bytes <= ? THEN payload END AS payload, created_at ` +
-            `FROM ${this.#table} WHERE shard = ? AND position >= ? ORDER BY position LIMIT ${wholeNumber(limit)}`,
+          `SELECT ${index} AS page, o.position, o.id, o.topic, o.message_key, o.bytes, o.sequence, o.headers, ${payload} AS payload, o.created_at ` +
+            `FROM ${from} WHERE o.shard = ? AND o.position >= ? ORDER BY o.position LIMIT ${wholeNumber(limit)}`,
         ),
       );
       values.push(inlineBytes, shard, start);
@@ -39,7 +42,9 @@ export class SqlOutboxReader implements OutboxReader {
       values.push(shard, low, start);
     }
     const found = await this.#query(parts.join(' UNION ALL '), values);
-    return pagesOf(requests, found);
+    const pages = pagesOf(requests, found);
+    this.#largeSeen = pages.some((page) => page.rows.some((row) => row.payload === null));
+    return pages;
   }
 
   async loadPayloads(rows: readonly RowHead[]): Promise<Map<number, Buffer>> {
@@ -86,6 +91,19 @@ export class SqlOutboxReader implements OutboxReader {
       await session.release();
     }
   }
+}
+
+/** One placeholder: the largest payload to read. Cheapest, but InnoDB fetches what it then leaves out: 200 rows of 900 kB take half a second. */
+function withSmallRows(table: string): { payload: string; from: string } {
+  return { payload: 'CASE WHEN o.bytes <= ? THEN o.payload END', from: `${table} o` };
+}
+
+/** One placeholder, the same one. Looks each small row up a second time, and never touches a large payload. */
+function withLargeRows(table: string): { payload: string; from: string } {
+  return {
+    payload: 'p.payload',
+    from: `${table} o LEFT JOIN ${table} p ON p.shard = o.shard AND p.position = o.position AND o.bytes <= ?`,
+  };
 }
 
 function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[]): Page[] {
