@@ -101,16 +101,20 @@ class Attempt {
     }
     const signal = AbortSignal.any([this.#run.signal, unit.signal]);
     for (const work of fresh) {
-      if (this.#run.signal.aborted) {
-        this.#stopped = true;
-        throw new TxboxError('STOPPED', 'The inbox gave this batch up before its next handler.');
-      }
+      this.#refuseStopped();
       this.#handling = work;
       await work.handler.invoke(work.payload, this.#handlerContext(unit, work, signal));
       // P-W3: after a swallowed deadlock the next handler's statements would commit by themselves.
       if (unit.doom) throw new TxboxError('UNIT_DOOMED', `The transaction cannot commit: ${unit.doom.reason}.`, { cause: unit.doom.cause });
     }
     this.#handling = undefined;
+    this.#refuseStopped();
+  }
+
+  #refuseStopped(): void {
+    if (!this.#run.signal.aborted) return;
+    this.#stopped = true;
+    throw new TxboxError('STOPPED', 'The inbox gave this batch up.');
   }
 
   #handlerContext(unit: UnitOfWork, work: Work, signal: AbortSignal): HandlerContext {
