@@ -99,6 +99,15 @@ describe.each(SERVERS)('sessions on %s', (_name, variable, service) => {
     expect(await (await database.session()).query('SELECT 1')).toEqual([[1]]);
   });
 
+  it('end what waits for an answer when they are destroyed, and when their database is closed', async () => {
+    const database = await server.open();
+    const [first, second] = [await database.session(), await database.session()];
+    const answers = [first, second].map((session) => session.query('SELECT SLEEP(20)').catch((reason: unknown) => reason));
+    first.destroy();
+    await database.close();
+    for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+  });
+
   it('do not survive with an open transaction', async () => {
     const database = await server.open();
     const session = await database.session();

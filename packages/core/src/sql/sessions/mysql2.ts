@@ -121,6 +121,7 @@ class MysqlSession implements OwnedSession {
   readonly #dialect: () => Dialect;
   readonly #queryTimeoutMs: number;
   readonly #owner: SessionOwner;
+  readonly #unanswered = new Set<(reason: string) => void>();
   #inTransaction = false;
   #broken = false;
 
@@ -173,10 +174,7 @@ class MysqlSession implements OwnedSession {
   }
 
   destroy(): void {
-    if (this.#broken) return;
-    this.#broken = true;
-    this.#connection.destroy();
-    this.#owner.forget(this);
+    this.#destroy('The connection to the database was closed before the answer came');
   }
 
   /** Says goodbye, so that the server does not count an aborted client; never waits long for it. */
@@ -196,21 +194,31 @@ class MysqlSession implements OwnedSession {
   #run(sql: string, values: readonly SqlValue[]): Promise<unknown> {
     if (this.#broken) return Promise.reject(new TxboxError('DATABASE_UNAVAILABLE', 'The connection to the database is closed.'));
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.destroy();
-        reject(
-          new TxboxError(
-            'DATABASE_UNAVAILABLE',
-            `The database did not answer within ${this.#queryTimeoutMs} ms; the connection was closed and the outcome is unknown.`,
-          ),
-        );
-      }, this.#queryTimeoutMs);
-      this.#connection.query(sql, values as SqlValue[], (error, result) => {
+      const settled = (): void => {
         clearTimeout(timer);
+        this.#unanswered.delete(giveUp);
+      };
+      const giveUp = (reason: string): void => {
+        settled();
+        reject(new TxboxError('DATABASE_UNAVAILABLE', `${reason}; the outcome of the statement is unknown.`));
+      };
+      const timer = setTimeout(() => this.#destroy(`The database did not answer within ${this.#queryTimeoutMs} ms`), this.#queryTimeoutMs);
+      this.#unanswered.add(giveUp);
+      this.#connection.query(sql, values as SqlValue[], (error, result) => {
+        settled();
         if (!error) return resolve(result);
-        if (this.dialect.classify(error) === 'connection-lost') this.destroy();
         reject(error);
+        if (this.dialect.classify(error) === 'connection-lost') this.destroy();
       });
     });
+  }
+
+  #destroy(reason: string): void {
+    if (this.#broken) return;
+    this.#broken = true;
+    this.#connection.destroy();
+    // The client forgets what it was asked when it is destroyed; whoever waits must hear of it.
+    for (const giveUp of [...this.#unanswered]) giveUp(reason);
+    this.#owner.forget(this);
   }
 }
