@@ -1,1 +1,1 @@
-export {};
+export type { KafkaConnectionOptions, KafkaSasl } from './kafka-options.ts';

@@ -1,1 +1,1 @@
-export {};
+export { type KafkajsPublisherOptions, kafkajs } from './publishers/kafkajs.ts';

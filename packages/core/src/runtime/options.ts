@@ -12,6 +12,8 @@ export interface OptionChecks<T extends object> {
   readonly defaults?: Partial<T>;
   /** Options that may stay `undefined`. */
   readonly optional?: readonly (keyof T)[];
+  /** Options whose values never appear in an error. */
+  readonly secret?: readonly (keyof T)[];
   /** Rules across options; runs only when each option is fine by itself. */
   readonly across?: (options: T, report: (problem: string) => void) => void;
   /** Default `OPTIONS_INVALID`. */
@@ -42,7 +44,8 @@ export function checkOptions<T extends object>(what: string, given: unknown, che
       continue;
     }
     const problem = rule(value);
-    if (problem !== undefined) problems.push(`${name} ${problem}, got ${show(value)}`);
+    if (problem === undefined) continue;
+    problems.push(checks.secret?.includes(name as keyof T) ? `${name} ${problem}` : `${name} ${problem}, got ${show(value)}`);
   }
   if (problems.length === 0) checks.across?.(resolved as T, (problem) => problems.push(problem));
   if (problems.length > 0) throw new TxboxError(code, `${what}: ${problems.join('; ')}.`, { details: { problems } });

@@ -70,4 +70,11 @@ describe('checkOptions', () => {
       expect.objectContaining({ message: expect.not.stringContaining('secret') }),
     );
   });
+
+  it('never shows the value of a secret', () => {
+    const rules = { rules: { token: text }, secret: ['token'] } as const;
+    expect(() => checkOptions<{ token: string }>('thing', { token: 4711 }, rules)).toThrow(
+      'thing: token must be a text that is not empty.',
+    );
+  });
 });

@@ -1,0 +1,82 @@
+import type { ConnectionOptions } from 'node:tls';
+import { flag, integerWithin, type Logger, loggerLike, type OptionRule, objectValue, silentLogger, text } from '@txbox/core/spi';
+
+/** How a client proves who it is. Secrets appear in no error and no log line. */
+export type KafkaSasl =
+  | { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string }
+  | { readonly mechanism: 'oauthbearer'; readonly oauthBearerProvider: () => Promise<{ value: string }> };
+
+/** How to reach a Kafka cluster: what publishers and sources have in common. */
+export interface KafkaConnectionOptions {
+  /** Addresses to begin with, `host:port`; the cluster names the others. */
+  readonly brokers: readonly string[];
+  /** How this process is called in the brokers' logs and quotas. Default `txbox`. */
+  readonly clientId?: string;
+  /** `true`, or the options of Node's `tls.connect`, for an encrypted connection. Default `false`. */
+  readonly ssl?: boolean | ConnectionOptions;
+  /** Default: none. */
+  readonly sasl?: KafkaSasl;
+  /** How long one connection may take, TLS included, milliseconds. Default 10,000. */
+  readonly connectionTimeoutMs?: number;
+  /** How long an answer may take, milliseconds. Default 30,000. */
+  readonly requestTimeoutMs?: number;
+  /** Where the client's own log lines go; its errors arrive as warnings, since what matters is reported as errors of this package. Default: nowhere. */
+  readonly logger?: Logger;
+}
+
+/** `host:port`. */
+const broker: OptionRule = (value) => {
+  if (typeof value !== 'string') return 'must be a text';
+  const port = Number(/^[^\s/@]+:(\d{1,5})$/.exec(value)?.[1]);
+  return port >= 1 && port <= 65_535 ? undefined : 'must be host:port';
+};
+
+const brokers: OptionRule = (value) => {
+  if (!Array.isArray(value) || value.length === 0) return 'must be an array of at least one host:port';
+  const index = value.findIndex((item) => broker(item) !== undefined);
+  return index < 0 ? undefined : `item ${index} ${broker(value[index])}`;
+};
+
+const ssl: OptionRule = (value) =>
+  flag(value) === undefined || objectValue(value) === undefined ? undefined : 'must be true, false or the options of tls.connect';
+
+const SASL_FIELDS: Readonly<Record<string, Readonly<Record<string, 'string' | 'function'>>>> = {
+  plain: { username: 'string', password: 'string' },
+  'scram-sha-256': { username: 'string', password: 'string' },
+  'scram-sha-512': { username: 'string', password: 'string' },
+  oauthbearer: { oauthBearerProvider: 'function' },
+};
+
+const sasl: OptionRule = (value) => {
+  if (objectValue(value) !== undefined) return 'must be an object with a mechanism';
+  const { mechanism, ...given } = value as Record<string, unknown>;
+  const fields = typeof mechanism === 'string' && Object.hasOwn(SASL_FIELDS, mechanism) ? SASL_FIELDS[mechanism] : undefined;
+  if (!fields) return `must have a mechanism of ${Object.keys(SASL_FIELDS).join(', ')}`;
+  const wrong = Object.entries(fields).filter(([name, type]) => typeof given[name] !== type || given[name] === '');
+  if (wrong.length > 0) return `with mechanism ${mechanism} must have ${wrong.map(([name, type]) => `${name} (a ${type})`).join(' and ')}`;
+  const unknown = Object.keys(given).filter((name) => !Object.hasOwn(fields, name));
+  return unknown.length === 0 ? undefined : `with mechanism ${mechanism} has no ${unknown.join(', ')}`;
+};
+
+/** Rules of {@link KafkaConnectionOptions}, for `checkOptions`. */
+export const connectionRules: { readonly [Key in keyof KafkaConnectionOptions]-?: OptionRule } = {
+  brokers,
+  clientId: text,
+  ssl,
+  sasl,
+  connectionTimeoutMs: integerWithin(100),
+  requestTimeoutMs: integerWithin(100),
+  logger: loggerLike,
+};
+
+/** Connection options after their check. */
+export type ResolvedConnection = Required<Omit<KafkaConnectionOptions, 'sasl'>> & Pick<KafkaConnectionOptions, 'sasl'>;
+
+/** Values of connection options that were not given. */
+export const CONNECTION_DEFAULTS: Omit<ResolvedConnection, 'brokers' | 'sasl'> = {
+  clientId: 'txbox',
+  ssl: false,
+  connectionTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  logger: silentLogger,
+};

@@ -1,0 +1,207 @@
+import {
+  checkOptions,
+  flag,
+  headerBlockBytes,
+  integerWithin,
+  oneOf,
+  type Publisher,
+  type PublishReceipt,
+  type PublishRequest,
+  type TopicDescription,
+  TxboxError,
+  type WireHeader,
+  type WireRecord,
+} from '@txbox/core/spi';
+import type { IHeaders, Message, Producer, RecordMetadata } from 'kafkajs';
+import { ClientSlot } from '../client-slot.ts';
+import { CONNECTION_DEFAULTS, connectionRules, type KafkaConnectionOptions, type ResolvedConnection } from '../kafka-options.ts';
+import { CLIENT_RETRY, createClient, loadKafkajs } from '../kafkajs-client.ts';
+import { classify, isStaleClient, reasonOf, topicErrorOf, unavailable } from '../kafkajs-errors.ts';
+import { TopicDirectory } from '../kafkajs-topics.ts';
+
+/** What {@link kafkajs} takes. */
+export interface KafkajsPublisherOptions extends KafkaConnectionOptions {
+  /**
+   * Largest record, bytes of key, value and headers. Default 1,048,000: a broker's `message.max.bytes` of 1,048,588
+   * less what Kafka adds to a record that travels alone. Raise it with the topic's `max.message.bytes`.
+   */
+  readonly maxRecordBytes?: number;
+  /** How requests are packed. Default `none`. */
+  readonly compression?: 'none' | 'gzip';
+  /** Whether to repair a timer of kafkajs 2.2.4 that keeps idle processes busy (for the whole process). Default `true`. */
+  readonly patchIdleTimer?: boolean;
+}
+
+type Resolved = ResolvedConnection & Required<Pick<KafkajsPublisherOptions, 'maxRecordBytes' | 'compression' | 'patchIdleTimer'>>;
+
+/**
+ * A publisher into Kafka by the client kafkajs. Acknowledged records are on all replicas in sync (acks −1); set
+ * `min.insync.replicas` so that this means something.
+ *
+ * kafkajs's `idempotent` mode is never used: it acknowledges batches it has not written after it gave up on one, and
+ * loses acknowledged records among concurrent requests (P-R5). What a lost acknowledgement leaves is a duplicate.
+ * After `(1 + 3) × (connectionTimeoutMs + requestTimeoutMs)` and a few seconds nothing of a failed request is on its
+ * way any more.
+ *
+ * Every topic has a producer of its own, hence connections of its own to the brokers that lead its partitions: kafkajs
+ * asks about all topics of a producer at once, and one that is gone or without a leader spoils the answer for all.
+ *
+ * Throws `OPTIONS_INVALID`. Needs the package `kafkajs` (`DEPENDENCY_MISSING` at `connect`).
+ */
+export function kafkajs(options: KafkajsPublisherOptions): Publisher {
+  return new KafkajsPublisher(
+    checkOptions<Resolved>('kafkajs', options, {
+      rules: {
+        ...connectionRules,
+        maxRecordBytes: integerWithin(1),
+        compression: oneOf('none', 'gzip'),
+        patchIdleTimer: flag,
+      },
+      defaults: { ...CONNECTION_DEFAULTS, maxRecordBytes: 1_048_000, compression: 'none', patchIdleTimer: true },
+      optional: ['sasl'],
+      secret: ['sasl', 'ssl'],
+    }),
+  );
+}
+
+/** `CompressionTypes` of kafkajs, by the numbers of Kafka's protocol. */
+const NONE = 0;
+const GZIP = 1;
+
+class KafkajsPublisher implements Publisher {
+  readonly name = 'kafkajs';
+  readonly maxRecordBytes: number;
+  readonly #options: Resolved;
+  readonly #topics: TopicDirectory;
+  readonly #producers: Map<string, ClientSlot<Producer>> = new Map();
+  #closed = false;
+
+  constructor(options: Resolved) {
+    this.#options = options;
+    this.maxRecordBytes = options.maxRecordBytes;
+    this.#topics = new TopicDirectory('The publisher kafkajs', options);
+  }
+
+  async connect(): Promise<void> {
+    await this.#topics.clusterId();
+  }
+
+  async describeTopic(topic: string): Promise<TopicDescription> {
+    return { topic, partitions: await this.#topics.partitionsOf(topic) };
+  }
+
+  async publish({ topic, partition, records }: PublishRequest): Promise<PublishReceipt> {
+    for (const record of records) refuseTooLarge(record, this.maxRecordBytes, topic);
+    const messages = records.map((record) => toMessage(record, partition));
+    const answer = await this.#send(topic, messages);
+    const receipt = receiptOf(answer, topic, partition);
+    if (receipt) return receipt;
+    // kafkajs resolves without having sent anything when it does not know the partition.
+    if (answer.length === 0) await this.#refuseMissingPartition(topic, partition);
+    throw new TxboxError(
+      'PUBLISH_UNKNOWN',
+      `The answer to ${records.length} records for partition ${partition} of ${topic} does not confirm them: they may or may not be stored.`,
+      { details: { topic, partition, answer: answer.map(({ topicName, partition, errorCode }) => ({ topicName, partition, errorCode })) } },
+    );
+  }
+
+  classify(error: unknown): ReturnType<typeof classify> {
+    return classify(error);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...[...this.#producers.values()].map((producer) => producer.close()), this.#topics.close()]);
+  }
+
+  async #send(topic: string, messages: Message[]): Promise<RecordMetadata[]> {
+    const compression = this.#options.compression === 'gzip' ? GZIP : NONE;
+    try {
+      return await this.#producerOf(topic).use((producer) =>
+        producer.send({ topic, messages, acks: -1, timeout: this.#options.requestTimeoutMs, compression }),
+      );
+    } catch (error) {
+      throw topicErrorOf(error, topic) ?? publishErrorOf(error, topic);
+    }
+  }
+
+  #producerOf(topic: string): ClientSlot<Producer> {
+    const known = this.#producers.get(topic);
+    if (known) return known;
+    const slot = new ClientSlot('The publisher kafkajs', async () => await this.#newProducer(), isStaleClient);
+    if (this.#closed) void slot.close();
+    else this.#producers.set(topic, slot);
+    return slot;
+  }
+
+  async #newProducer(): Promise<Producer> {
+    const kafkajs = await loadKafkajs(this.#options.patchIdleTimer);
+    return createClient(kafkajs, this.#options).producer({
+      idempotent: false,
+      allowAutoTopicCreation: false,
+      // The partition is the caller's choice, always.
+      createPartitioner: () => (args) => args.message.partition as number,
+      // A producer that loses track of its topic is replaced; until then nothing is to be learnt by looking again.
+      metadataMaxAge: Number.MAX_SAFE_INTEGER,
+      retry: CLIENT_RETRY,
+    });
+  }
+
+  async #refuseMissingPartition(topic: string, partition: number): Promise<void> {
+    this.#producers.get(topic)?.renew();
+    const partitions = await this.#topics.partitionsOf(topic);
+    if (partition < partitions) return;
+    throw new TxboxError(
+      'TOPIC_SHRUNK',
+      `Topic ${topic} has ${partitions} partitions (0 to ${partitions - 1}), got a request for partition ${partition}.`,
+      { details: { topic, partition, partitions } },
+    );
+  }
+}
+
+function publishErrorOf(error: unknown, topic: string): unknown {
+  if (classify(error) === 'record') {
+    return new TxboxError('PUBLISH_REJECTED', `Kafka refuses a record for topic ${topic}: ${reasonOf(error)}`, {
+      cause: error,
+      details: { topic },
+    });
+  }
+  return unavailable(error, `Records for topic ${topic} are not confirmed`);
+}
+
+/** The proof (P-R6): exactly this partition, no error, a first offset. Everything else is an unknown outcome. */
+function receiptOf(answer: readonly RecordMetadata[], topic: string, partition: number): PublishReceipt | undefined {
+  const [only, ...others] = answer;
+  if (!only || others.length > 0) return undefined;
+  if (only.topicName !== topic || only.partition !== partition || only.errorCode !== 0) return undefined;
+  if (only.baseOffset === undefined || !/^\d+$/.test(only.baseOffset)) return undefined;
+  return { topic, partition, baseOffset: BigInt(only.baseOffset) };
+}
+
+function toMessage({ key, value, headers }: WireRecord, partition: number): Message {
+  return { key, value, partition, headers: toHeaders(headers) };
+}
+
+/** kafkajs wants an object: values of one name keep their order, names do not keep theirs when one returns. */
+function toHeaders(headers: readonly WireHeader[]): IHeaders {
+  const grouped: Record<string, Buffer | Buffer[]> = Object.create(null);
+  for (const [name, value] of headers) {
+    const known = grouped[name];
+    if (known === undefined) grouped[name] = value;
+    else if (Array.isArray(known)) known.push(value);
+    else grouped[name] = [known, value];
+  }
+  return grouped;
+}
+
+function refuseTooLarge(record: WireRecord, maxRecordBytes: number, topic: string): void {
+  const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0) + headerBlockBytes(record.headers);
+  if (bytes <= maxRecordBytes) return;
+  throw new TxboxError(
+    'PUBLISH_REJECTED',
+    `A record for topic ${topic} has ${bytes} bytes, more than maxRecordBytes (${maxRecordBytes}).`,
+    {
+      details: { topic, bytes, maxRecordBytes },
+    },
+  );
+}
