@@ -85,7 +85,8 @@ async function exclusively<T>(session: SqlSession, name: string, waitMs: number,
   const [database] = (await session.query('SELECT DATABASE()'))[0] ?? [];
   const lock = `txbox:${createHash('sha256').update(`${database}:${name}`).digest('hex').slice(0, 40)}`;
   const [taken] = (await session.query('SELECT GET_LOCK(?, ?)', [lock, Math.ceil(waitMs / 1000)]))[0] ?? [];
-  if (taken !== 1) {
+  // Number, because TypeORM's connections give the BIGINT of newer servers as text.
+  if (Number(taken) !== 1) {
     throw new TxboxError(
       'MIGRATION_FAILED',
       `Another process has been migrating ${name} in ${database} for more than ${waitMs} ms. Try again when it has ended.`,
