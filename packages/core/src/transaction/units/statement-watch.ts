@@ -45,10 +45,11 @@ export class StatementWatch implements StatementGate {
         `A statement was sent through a transaction that is over (${state}): something was not awaited, or kept the transaction's manager or connection.`,
       );
     }
-    const doom = doomOfText(sql, this.#dialect);
+    // After a deadlock the server has no transaction any more: what is sent now would commit by itself.
+    const doom = this.#unit.doom ?? doomOfText(sql, this.#dialect);
     if (!doom) return;
     this.#unit.doomWith(doom);
-    throw new TxboxError('UNIT_DOOMED', `Not sent: ${doom.reason}. The transaction will be rolled back.`);
+    throw new TxboxError('UNIT_DOOMED', `Not sent: ${doom.reason}. The transaction will be rolled back.`, { cause: doom.cause });
   }
 
   /** `results`: what mysql2 made of the answer. */
