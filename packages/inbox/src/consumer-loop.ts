@@ -83,6 +83,7 @@ export class ConsumerLoop {
     const stopping = this.#stopping.signal;
     let current: Subscription | undefined = first;
     for (let failures = 0; !stopping.aborted; ) {
+      const startedAt = clock.monotonic();
       try {
         current ??= await this.#subscribe();
         await current.done;
@@ -90,7 +91,7 @@ export class ConsumerLoop {
         if (!stopping.aborted) this.#trouble(error, 'the subscription has ended; it is made anew');
       }
       current = undefined;
-      failures += 1;
+      failures = clock.monotonic() - startedAt > options.retry.capMs ? 1 : failures + 1;
       await clock.sleep(backoffMs(options.retry, failures), stopping);
     }
   }

@@ -60,7 +60,7 @@ export interface Inbox<Context extends HandlerContext> extends AsyncDisposable {
    * `MESSAGE_FOREIGN`, `MESSAGE_UNREADABLE`, `PAYLOAD_INVALID`, `PAYLOAD_NOT_DECODABLE`, `OUTCOME_UNKNOWN`, `DATABASE_UNAVAILABLE`.
    */
   process(message: PushedMessage): Promise<'applied' | 'duplicate' | 'skipped'>;
-  /** Resolves when the assigned lanes have no message left. Rejects with `STOPPED`. */
+  /** Resolves when the assigned lanes have no message left; waits as long as a message holds its lane. Rejects with `STOPPED`. */
   whenCaughtUp(): Promise<void>;
   status(): Promise<InboxStatus>;
   /** Installs or updates the tables of this database: the shared ones and the inbox's. */
