@@ -1,10 +1,11 @@
 import { TxboxError } from '@txbox/core';
-import type { Inbox, InboxEventMap } from '@txbox/inbox';
+import type { Inbox } from '@txbox/inbox';
 import { createInbox, type SqliteHandlerContext, type SqliteInboxOptions } from '@txbox/inbox/sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ConsumerDatabase, consumerDatabase } from './fixture/consumer-database.ts';
-import { again, deliveryOf, Paid, Placed, Shipped } from './fixture/event.ts';
+import { again, deliveryOf, Paid, Placed } from './fixture/event.ts';
 import { HandSource } from './fixture/hand-source.ts';
+import { gate, nextOf } from './fixture/waiting.ts';
 
 let consumer: ConsumerDatabase;
 let source: HandSource;
@@ -22,41 +23,17 @@ afterEach(async () => {
 async function started(
   handle: (id: string, ctx: SqliteHandlerContext) => unknown,
   options: Partial<SqliteInboxOptions> = {},
-): Promise<Inbox<SqliteHandlerContext>> {
+): Promise<void> {
   inbox = createInbox({ database: consumer.database, group: 'billing', source, retry: { baseMs: 1, capMs: 2 }, ...options });
   inbox.on(Paid, ({ id }, ctx) => handle(id, ctx));
   await inbox.migrate();
   await inbox.start();
-  return inbox;
-}
-
-/** The next event of that name. */
-const next = <Name extends keyof InboxEventMap>(name: Name): Promise<InboxEventMap[Name]> =>
-  new Promise((resolve) => {
-    const off = inbox.events.on(name, (event) => {
-      off();
-      resolve(event);
-    });
-  });
-
-/** A place where a handler waits until the test opens it. */
-function gate(): { readonly reached: Promise<void>; open(): void; pass(): Promise<void> } {
-  const reached = Promise.withResolvers<void>();
-  const opened = Promise.withResolvers<void>();
-  return {
-    reached: reached.promise,
-    open: () => opened.resolve(),
-    pass: () => {
-      reached.resolve();
-      return opened.promise;
-    },
-  };
 }
 
 describe('a batch', () => {
   it('is applied in order, in one transaction, and check-pointed after it', async () => {
     await started((id) => consumer.apply(id));
-    const applied = next('applied');
+    const applied = nextOf(inbox, 'applied');
     const deliveries = ['a', 'b', 'c'].map((id) => deliveryOf(Paid, { id }));
     const rememberedAt: number[] = [];
     source.beforeCheckpoint = () => {
@@ -73,7 +50,7 @@ describe('a batch', () => {
 
   it('applies repeats within it once', async () => {
     await started((id) => consumer.apply(id));
-    const applied = next('applied');
+    const applied = nextOf(inbox, 'applied');
     const [a, b] = [deliveryOf(Paid, { id: 'a' }), deliveryOf(Paid, { id: 'b' })];
     const last = again(a);
     const batch = source.hand([a, again(a), b, again(a), again(b), last]);
@@ -87,7 +64,7 @@ describe('a batch', () => {
     await started((id) => consumer.apply(id));
     const [a, b] = [deliveryOf(Paid, { id: 'a' }), deliveryOf(Paid, { id: 'b' })];
     await source.hand([a, b]).ended;
-    const applied = next('applied');
+    const applied = nextOf(inbox, 'applied');
     const [c, d] = [deliveryOf(Paid, { id: 'c' }), deliveryOf(Paid, { id: 'd' })];
     const batch = source.hand([again(b), c, again(a), d]);
     await batch.ended;
@@ -98,7 +75,7 @@ describe('a batch', () => {
 
   it('passes over events without a handler here', async () => {
     await started((id) => consumer.apply(id));
-    const applied = next('applied');
+    const applied = nextOf(inbox, 'applied');
     const [placed, a, last] = [deliveryOf(Placed, { id: 'x' }), deliveryOf(Paid, { id: 'a' }), deliveryOf(Placed, { id: 'y' })];
     const batch = source.hand([placed, a, last]);
     await batch.ended;
@@ -123,10 +100,10 @@ describe('a handler that throws', () => {
       { retry: { baseMs: 1, capMs: 1 } },
     );
     const deliveries = ['a', 'bad', 'c'].map((id) => deliveryOf(Paid, { id }));
-    const released = next('released');
+    const released = nextOf(inbox, 'released');
     const batch = source.hand(deliveries);
-    let held = await next('held');
-    while (held.attempts < 3) held = await next('held');
+    let held = await nextOf(inbox, 'held');
+    while (held.attempts < 3) held = await nextOf(inbox, 'held');
     expect(held).toMatchObject({
       topic: 'orders',
       partition: 0,
@@ -158,7 +135,7 @@ describe('a handler that throws', () => {
       { retry: { baseMs: 60_000, capMs: 60_000 } },
     );
     const batch = source.hand([deliveryOf(Paid, { id: 'bad' })]);
-    await next('held');
+    await nextOf(inbox, 'held');
     await expect.poll(() => batch.heartbeats()).toBeGreaterThan(2);
     await inbox.stop();
     await batch.ended;
@@ -172,7 +149,7 @@ describe('a handler that throws', () => {
       consumer.database.prepare("INSERT INTO effects (value, once) VALUES ('x', 'one'), ('y', 'one')").run();
     });
     const batch = source.hand(['a', 'bad', 'c'].map((id) => deliveryOf(Paid, { id })));
-    expect(await next('held')).toMatchObject({ code: 'HANDLER_FAILED', reason: expect.stringContaining('UNIQUE') });
+    expect(await nextOf(inbox, 'held')).toMatchObject({ code: 'HANDLER_FAILED', reason: expect.stringContaining('UNIQUE') });
     unique = true;
     await batch.ended;
     expect(consumer.effects()).toEqual(['a', 'bad', 'c']);
@@ -186,7 +163,7 @@ describe('an unreadable message', () => {
     const a = deliveryOf(Paid, { id: 'a' });
     const foreign = deliveryOf(Paid, { id: 'x' }, { headers: [['traceparent', Buffer.from('other')]] });
     const batch = source.hand([a, foreign, deliveryOf(Paid, { id: 'c' })]);
-    expect(await next('held')).toMatchObject({ code: 'MESSAGE_FOREIGN', offset: foreign.offset, messageId: undefined });
+    expect(await nextOf(inbox, 'held')).toMatchObject({ code: 'MESSAGE_FOREIGN', offset: foreign.offset, messageId: undefined });
     expect(consumer.effects()).toEqual(['a']);
     expect(batch.checkpoints).toEqual([a.offset]);
     await inbox.stop();
@@ -196,7 +173,7 @@ describe('an unreadable message', () => {
 
   it('is passed over when told to, and said', async () => {
     await started((id) => consumer.apply(id), { onUnknown: 'skip' });
-    const unreadable = next('unreadable');
+    const unreadable = nextOf(inbox, 'unreadable');
     const damaged = deliveryOf(Paid, { id: 'x' }, { value: Buffer.from('{') });
     const last = deliveryOf(Paid, { id: 'c' });
     const batch = source.hand([deliveryOf(Paid, { id: 'a' }), damaged, last]);
@@ -264,7 +241,7 @@ describe('a lost lane', () => {
       { retry: { baseMs: 60_000, capMs: 60_000 } },
     );
     const batch = source.hand([deliveryOf(Paid, { id: 'bad' })]);
-    await next('held');
+    await nextOf(inbox, 'held');
     batch.lose();
     await batch.ended;
     expect(batch.checkpoints).toEqual([]);
@@ -320,57 +297,5 @@ describe('stop', () => {
     await expect.poll(() => consumer.database.inTransaction).toBe(false);
     expect(consumer.effects()).toEqual([]);
     expect(consumer.remembered()).toBe(0);
-  });
-});
-
-describe('start', () => {
-  it('subscribes to the topics of its events as its group', async () => {
-    inbox = createInbox({ database: consumer.database, group: 'billing', source, batchSize: 7 });
-    inbox
-      .on(Shipped, () => undefined)
-      .on(Paid, () => undefined)
-      .on(Placed, () => undefined);
-    await expect(inbox.start()).rejects.toMatchObject({ code: 'SCHEMA_MISSING' });
-    await inbox.migrate();
-    await inbox.start();
-    expect(source.subscribed).toMatchObject([{ group: 'billing', topics: ['orders', 'parcels'], batchSize: 7 }]);
-    expect(() => inbox.on(Paid, () => undefined)).toThrow(expect.objectContaining({ code: 'ALREADY_STARTED' }));
-  });
-
-  it('refuses to consume topics that miss a handled event, or without a source', async () => {
-    inbox = createInbox({ database: consumer.database, group: 'billing', source, topics: ['parcels'] }).on(Paid, () => undefined);
-    await inbox.migrate();
-    await expect(inbox.start()).rejects.toMatchObject({ code: 'OPTIONS_INVALID', message: expect.stringContaining('orders is missing') });
-    const without = createInbox({ database: consumer.database, group: 'billing' }).on(Paid, () => undefined);
-    await expect(without.start()).rejects.toMatchObject({ code: 'OPTIONS_INVALID', message: expect.stringContaining('source') });
-  });
-
-  it('subscribes again when the source gives up', async () => {
-    await started((id) => consumer.apply(id));
-    const trouble = next('trouble');
-    source.giveUp(new Error('session over'));
-    expect(await trouble).toMatchObject({ error: { message: 'session over' } });
-    await expect.poll(() => source.subscribed.length).toBe(2);
-    await source.hand([deliveryOf(Paid, { id: 'a' })]).ended;
-    expect(consumer.effects()).toEqual(['a']);
-  });
-
-  it('tells when it has caught up', async () => {
-    const first = gate();
-    await started(async (id) => {
-      await first.pass();
-      consumer.apply(id);
-    });
-    const batch = source.hand([deliveryOf(Paid, { id: 'a' })]);
-    await first.reached;
-    let caughtUp = false;
-    const waiting = inbox.whenCaughtUp().then(() => {
-      caughtUp = true;
-    });
-    expect(caughtUp).toBe(false);
-    first.open();
-    await batch.ended;
-    await waiting;
-    expect(consumer.effects()).toEqual(['a']);
   });
 });
