@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { type Logger, TxboxError } from '@txbox/core/spi';
-import type { Kafka, KafkaConfig, LogEntry, RetryOptions } from 'kafkajs';
+import type { ISocketFactory, Kafka, KafkaConfig, LogEntry, RetryOptions } from 'kafkajs';
 import type { ResolvedConnection } from './kafka-options.ts';
 import { type RequestQueuePrototype, stopIdleTimer } from './kafkajs-idle-timer.ts';
 
@@ -11,7 +11,7 @@ export interface KafkajsOptions extends ResolvedConnection {
 }
 
 /** The module, as far as it is used here. */
-export type Kafkajs = Pick<typeof import('kafkajs'), 'Kafka' | 'logLevel'>;
+export type Kafkajs = Pick<typeof import('kafkajs'), 'Kafka' | 'logLevel' | 'AssignerProtocol'>;
 
 /**
  * Attempts inside kafkajs at connecting and at asking. Few: the callers retry for as long as it takes, and know more.
@@ -35,8 +35,11 @@ export async function loadKafkajs(patchIdleTimer: boolean): Promise<Kafkajs> {
   return kafkajs;
 }
 
-/** A client: the factory of producers, consumers and admins, which share nothing but their options. */
-export function createClient({ Kafka, logLevel }: Kafkajs, options: KafkajsOptions): Kafka {
+/**
+ * A client: the factory of producers, consumers and admins, which share nothing but their options.
+ * `socketFactory`: who makes its connections; default kafkajs itself.
+ */
+export function createClient({ Kafka, logLevel }: Kafkajs, options: KafkajsOptions, socketFactory?: ISocketFactory): Kafka {
   const { brokers, clientId, ssl, sasl, connectionTimeoutMs, requestTimeoutMs, logger } = options;
   return new Kafka({
     brokers: [...brokers],
@@ -47,6 +50,7 @@ export function createClient({ Kafka, logLevel }: Kafkajs, options: KafkajsOptio
     authenticationTimeout: connectionTimeoutMs,
     requestTimeout: requestTimeoutMs,
     enforceRequestTimeout: true,
+    ...(socketFactory ? { socketFactory } : {}),
     retry: CLIENT_RETRY,
     logLevel: logLevel.WARN,
     logCreator: () => (entry) => forward(entry, entry.level === logLevel.ERROR, logger),
