@@ -19,18 +19,6 @@ const LOST_ASSIGNMENT_ERRORS = new Set([
   'NOT_COORDINATOR_FOR_GROUP',
 ]);
 
-/** No answer, or a connection that may be dead without knowing it. */
-const CONNECTION_ERRORS = new Set([
-  'KafkaJSConnectionError',
-  'KafkaJSConnectionClosedError',
-  'KafkaJSRequestTimeoutError',
-  'KafkaJSBrokerNotFound',
-  'KafkaJSNoBrokerAvailableError',
-  'KafkaJSTimeout',
-  'KafkaJSLockTimeout',
-  'KafkaJSSASLAuthenticationError',
-]);
-
 /** An error and its causes, outermost first; kafkajs wraps what it gives up on. */
 function* chain(error: unknown): Generator<Record<string, unknown>> {
   const seen = new Set<unknown>();
@@ -41,15 +29,9 @@ function* chain(error: unknown): Generator<Record<string, unknown>> {
 }
 
 /** Kafka's own name of the error, such as `MESSAGE_TOO_LARGE`, when a broker answered with one. */
-export function protocolErrorOf(error: unknown): string | undefined {
+function protocolErrorOf(error: unknown): string | undefined {
   for (const { type } of chain(error)) if (typeof type === 'string') return type;
   return undefined;
-}
-
-/** Whether the error speaks against the connection, not against what was asked. */
-export function isConnectionError(error: unknown): boolean {
-  for (const { name } of chain(error)) if (CONNECTION_ERRORS.has(String(name))) return true;
-  return false;
 }
 
 /** Whether a client that met this error should be replaced: everything but a broker's plain answer about a record. */

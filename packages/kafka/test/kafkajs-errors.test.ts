@@ -1,6 +1,6 @@
 import { ERROR_CODES, type ErrorCode, TxboxError } from '@txbox/core/spi';
 import { describe, expect, it } from 'vitest';
-import { classify, isConnectionError, isLostAssignment, isStaleClient, topicErrorOf } from '../src/kafkajs-errors.ts';
+import { classify, isLostAssignment, isStaleClient, topicErrorOf } from '../src/kafkajs-errors.ts';
 
 /** An error as kafkajs throws it: Kafka's answer, wrapped when it was tried for too long. */
 function protocolError(type: string, wrapped = false): Error {
@@ -58,11 +58,6 @@ describe('classify', () => {
 });
 
 describe('what an error speaks against', () => {
-  it('the connection', () => {
-    expect(isConnectionError(new Error('x', { cause: named('KafkaJSRequestTimeoutError') }))).toBe(true);
-    expect(isConnectionError(protocolError('MESSAGE_TOO_LARGE'))).toBe(false);
-  });
-
   it('the client, unless a broker plainly answered', () => {
     expect(isStaleClient(named('KafkaJSRequestTimeoutError'))).toBe(true);
     expect(isStaleClient(protocolError('UNKNOWN_TOPIC_OR_PARTITION', true))).toBe(true);

@@ -116,12 +116,14 @@ class KafkajsPublisher implements Publisher {
 
   async #send(topic: string, messages: Message[]): Promise<RecordMetadata[]> {
     const compression = this.#options.compression === 'gzip' ? GZIP : NONE;
+    let asked = false;
     try {
-      return await this.#producerOf(topic).use((producer) =>
-        producer.send({ topic, messages, acks: -1, timeout: this.#options.requestTimeoutMs, compression }),
-      );
+      return await this.#producerOf(topic).use((producer) => {
+        asked = true;
+        return producer.send({ topic, messages, acks: -1, timeout: this.#options.requestTimeoutMs, compression });
+      });
     } catch (error) {
-      throw topicErrorOf(error, topic) ?? publishErrorOf(error, topic);
+      throw topicErrorOf(error, topic) ?? (asked ? publishErrorOf(error, topic) : unavailable(error, 'No broker answers'));
     }
   }
 
@@ -159,14 +161,12 @@ class KafkajsPublisher implements Publisher {
   }
 }
 
-function publishErrorOf(error: unknown, topic: string): unknown {
+function publishErrorOf(error: unknown, topic: string): TxboxError {
+  const [details, cause] = [{ topic }, error];
   if (classify(error) === 'record') {
-    return new TxboxError('PUBLISH_REJECTED', `Kafka refuses a record for topic ${topic}: ${reasonOf(error)}`, {
-      cause: error,
-      details: { topic },
-    });
+    return new TxboxError('PUBLISH_REJECTED', `Kafka refuses a record for topic ${topic}: ${reasonOf(error)}`, { cause, details });
   }
-  return unavailable(error, `Records for topic ${topic} are not confirmed`);
+  return new TxboxError('PUBLISH_UNKNOWN', `Records for topic ${topic} may or may not be stored: ${reasonOf(error)}`, { cause, details });
 }
 
 /** The proof (P-R6): exactly this partition, no error, a first offset. Everything else is an unknown outcome. */

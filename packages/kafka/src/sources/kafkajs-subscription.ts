@@ -3,7 +3,7 @@ import { unavailable } from '../kafkajs-errors.ts';
 import { GroupMember, type MemberContext } from './kafkajs-member.ts';
 
 const RESTART_BACKOFF = { baseMs: 200, capMs: 10_000 };
-const MISSING_TOPIC_LOOK_MS = 10_000;
+const MISSING_TOPIC_LOOK_MS = 5_000;
 
 /** A subscription: one member of the group after another, for as long as it is wanted. */
 export class KafkajsSubscription implements Subscription {
