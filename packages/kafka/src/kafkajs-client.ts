@@ -45,7 +45,8 @@ export function createClient({ Kafka, logLevel }: Kafkajs, options: KafkajsOptio
     brokers: [...brokers],
     clientId,
     ssl,
-    ...(sasl ? { sasl: sasl as NonNullable<KafkaConfig['sasl']> } : {}),
+    // A copy, because kafkajs writes into it.
+    ...(sasl ? { sasl: { ...sasl } as NonNullable<KafkaConfig['sasl']> } : {}),
     connectionTimeout: connectionTimeoutMs,
     authenticationTimeout: connectionTimeoutMs,
     requestTimeout: requestTimeoutMs,
