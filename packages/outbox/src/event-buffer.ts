@@ -39,7 +39,7 @@ export class EventBuffer implements EventSink {
   }
 
   add(unit: UnitOfWork, event: EventDefinition, payload: unknown, options?: AddOptions): MessageId {
-    if (unit.state !== 'open') {
+    if (!unit.accepts) {
       throw new TxboxError(
         'UNIT_CLOSED',
         `Event ${event.name} was added to a transaction that is ${unit.state}. Add it before the transaction's function returns, and await everything inside.`,
@@ -61,12 +61,20 @@ export class EventBuffer implements EventSink {
     if (known) return known;
     const buffer: EncodedMessage[] = [];
     this.#buffers.set(unit, buffer);
-    unit.beforeCommit(() => this.#insert(unit.session, buffer));
-    unit.afterCommit(() => this.#plan.wake([...new Set(buffer.map(shardOf))]));
+    // P-W8: what was added in a savepoint vanishes with it.
+    unit.onSavepoint(() => {
+      const { length } = buffer;
+      return () => void buffer.splice(length);
+    });
+    unit.beforeCommit(async () => {
+      await this.#insert(unit.session, buffer);
+      unit.afterCommit(() => this.#plan.wake([...new Set(buffer.map(shardOf))]));
+    });
     return buffer;
   }
 
   async #insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void> {
+    if (messages.length === 0) return;
     try {
       await this.#checkSchemaOnce(session);
       await this.#plan.writer.insert(session, messages);

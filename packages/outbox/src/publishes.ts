@@ -70,7 +70,7 @@ function publishing(decorator: string, event: EventDefinition, payloads: Payload
 
 function openUnit(decorator: string, event: EventDefinition, options: PublishesOptions, self: unknown): UnitOfWork {
   const unit = currentUnit(chooseResource(decorator, options.on, self).key);
-  if (unit?.state === 'open') return unit;
+  if (unit?.accepts) return unit;
   throw new TxboxError(
     'NO_UNIT_OF_WORK',
     `${decorator}(${event.name}): the method was called outside of a transaction, so there is nothing the event could commit with. ` +

@@ -1,10 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { UnitOfWork } from './unit-of-work.ts';
+import { isOver, type UnitOfWork } from './unit-of-work.ts';
 
 /** Innermost first. A frame without a unit is a step outside of that resource's unit. */
 interface Frame {
   readonly key: object;
   readonly unit: UnitOfWork | undefined;
+  /** True for what begins and ends the unit, and for the hooks of TypeORM's subscribers that this calls. */
+  readonly hooks: boolean;
   readonly outer: Frame | undefined;
 }
 
@@ -17,24 +19,48 @@ function storage(): AsyncLocalStorage<Frame | undefined> {
   return holder[STORAGE];
 }
 
-/** The unit of a DataSource, pool or database that the running code is in, open or already over. */
-export function currentUnit(key: object): UnitOfWork | undefined {
-  for (let frame = storage().getStore(); frame; frame = frame.outer) if (frame.key === key) return frame.unit;
+function frameOf(key: object): Frame | undefined {
+  for (let frame = storage().getStore(); frame; frame = frame.outer) if (frame.key === key) return frame;
   return undefined;
 }
 
-/** The innermost unit of any resource that is still open. */
+/** The unit of a DataSource, pool or database that the running code is in, open or already over. */
+export function currentUnit(key: object): UnitOfWork | undefined {
+  const frame = frameOf(key);
+  // A hook that runs after COMMIT is outside, as it would be without the framework.
+  return frame?.unit && frame.hooks && isOver(frame.unit.state) ? undefined : frame?.unit;
+}
+
+/** Every unit of that resource around the running code, also where it has stepped outside. */
+export function unitsAround(key: object): UnitOfWork[] {
+  const units: UnitOfWork[] = [];
+  for (let frame = storage().getStore(); frame; frame = frame.outer) if (frame.key === key && frame.unit) units.push(frame.unit);
+  return units;
+}
+
+/** The innermost unit of any resource that takes part in what the running code does. */
 export function innermostOpenUnit(): UnitOfWork | undefined {
-  for (let frame = storage().getStore(); frame; frame = frame.outer) if (frame.unit?.state === 'open') return frame.unit;
+  for (let frame = storage().getStore(); frame; frame = frame.outer) if (frame.unit?.accepts) return frame.unit;
   return undefined;
 }
 
 /** Runs `fn`, and everything it starts, inside the unit. */
 export function insideUnit<T>(unit: UnitOfWork, fn: () => T): T {
-  return storage().run({ key: unit.resource.key, unit, outer: storage().getStore() }, fn);
+  return storage().run({ key: unit.resource.key, unit, hooks: false, outer: storage().getStore() }, fn);
+}
+
+/** Runs what begins or ends the unit; see {@link inHooksOf}. */
+export function insideHooks<T>(unit: UnitOfWork, fn: () => T): T {
+  return storage().run({ key: unit.resource.key, unit, hooks: true, outer: storage().getStore() }, fn);
+}
+
+/** Whether the running code begins or ends the unit, or is a hook that this calls. */
+export function inHooksOf(unit: UnitOfWork): boolean {
+  const frame = frameOf(unit.resource.key);
+  return frame?.unit === unit && frame.hooks;
 }
 
 /** Runs `fn`, and everything it starts, outside the unit of that resource. */
 export function outsideUnit<T>(key: object, fn: () => T): T {
-  return storage().run({ key, unit: undefined, outer: storage().getStore() }, fn);
+  return storage().run({ key, unit: undefined, hooks: false, outer: storage().getStore() }, fn);
 }

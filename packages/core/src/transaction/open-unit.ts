@@ -1,24 +1,44 @@
-import { TxboxError } from '../runtime/error.ts';
+import { isTxboxError, TxboxError } from '../runtime/error.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { SqlSession } from '../sql/session.ts';
-import { insideUnit, outsideUnit } from './current-transaction.ts';
+import { driverErrorOf } from '../sql/sql-error.ts';
+import { inHooksOf, insideHooks, insideUnit, outsideUnit } from './current-transaction.ts';
+import { Savepoints } from './savepoints.ts';
 import type { IsolationLevel } from './transaction.ts';
-import type { Doom, TransactionResource, UnitOfWork, UnitState } from './unit-of-work.ts';
+import { type Doom, isOver, type TransactionResource, type UnitOfWork, type UnitState } from './unit-of-work.ts';
 
 /** A connection in which one unit runs, as its resource hands it out. */
 export interface UnitConnection {
   /** What users work with. */
   readonly handle: unknown;
   readonly session: SqlSession;
-  begin(isolationLevel: IsolationLevel | undefined): Promise<void>;
+  begin(): Promise<void>;
+  /** Resolves when the statements that were accepted before the end have been answered. */
+  quiet(): Promise<void>;
+  /**
+   * Ends the transaction by COMMIT. Right before that statement is sent it calls `flush` of the unit and then
+   * `committing`, and `committed` when it is answered; hooks of the client run before and after.
+   */
   commit(): Promise<void>;
+  /** Ends the transaction by ROLLBACK, after the statement in flight. Rejects when the connection must not be used again. */
   rollback(): Promise<void>;
   /** Gives the connection back; `broken` = its state is not known, so it must be closed. */
   release(broken: boolean): Promise<void>;
 }
 
+/** What a connection tells the unit that runs in it. */
+export interface ConnectedUnit extends UnitOfWork {
+  readonly savepoints: Savepoints;
+  /** Everything that must be in the transaction is sent (P-W2). Rejects when COMMIT must not follow. */
+  flush(): Promise<void>;
+  /** COMMIT is sent now. */
+  committing(): void;
+  /** COMMIT was answered: whatever happens from here on, the transaction is committed. */
+  committed(): void;
+}
+
 /** Makes the connection of a unit, which it watches for doom. Rejects with what the driver says. */
-export type Connect = (unit: UnitOfWork) => Promise<UnitConnection>;
+export type Connect = (unit: ConnectedUnit) => Promise<UnitConnection>;
 
 /** What {@link runUnit} needs. */
 export interface UnitPlan {
@@ -36,7 +56,6 @@ export async function runUnit<T>(plan: UnitPlan, fn: (unit: UnitOfWork) => Promi
   let result: T;
   try {
     result = await insideUnit(unit, async () => await fn(unit));
-    await unit.flush();
   } catch (error) {
     await unit.rollBack(connection);
     throw error;
@@ -45,16 +64,18 @@ export async function runUnit<T>(plan: UnitPlan, fn: (unit: UnitOfWork) => Promi
   return result;
 }
 
-class OpenUnit implements UnitOfWork {
+class OpenUnit implements ConnectedUnit {
   readonly resource: TransactionResource;
   readonly attempt: number;
   readonly isolationLevel: IsolationLevel | undefined;
+  readonly savepoints: Savepoints = new Savepoints();
   readonly #plan: UnitPlan;
   readonly #abort = new AbortController();
   readonly #beforeCommit: (() => Promise<void>)[] = [];
   readonly #afterCommit: (() => void | Promise<void>)[] = [];
-  #state: UnitState = 'open';
+  #state: UnitState = 'beginning';
   #doom: Doom | undefined;
+  #flushFailure: unknown;
   #connection: UnitConnection | undefined;
 
   constructor(plan: UnitPlan) {
@@ -62,10 +83,18 @@ class OpenUnit implements UnitOfWork {
     this.resource = plan.resource;
     this.attempt = plan.attempt;
     this.isolationLevel = plan.isolationLevel;
+    this.onSavepoint(() => {
+      const { length } = this.#afterCommit;
+      return () => void this.#afterCommit.splice(length);
+    });
   }
 
   get state(): UnitState {
     return this.#state;
+  }
+
+  get accepts(): boolean {
+    return this.#state === 'open' || (this.#state === 'closing' && inHooksOf(this));
   }
 
   get doom(): Doom | undefined {
@@ -86,7 +115,7 @@ class OpenUnit implements UnitOfWork {
   }
 
   doomWith(doom: Doom): void {
-    if (this.#state !== 'open' && this.#state !== 'flushing') return;
+    if (isOver(this.#state) || this.#state === 'committing' || this.#state === 'rolling-back') return;
     this.#doom ??= doom;
     this.#abort.abort(this.#doomed());
   }
@@ -96,22 +125,31 @@ class OpenUnit implements UnitOfWork {
   }
 
   afterCommit(callback: () => void | Promise<void>): void {
-    if (this.#state !== 'open') throw new TxboxError('UNIT_CLOSED', `afterCommit was called in a transaction that is ${this.#state}.`);
+    // What is flushed may ask for it too.
+    if (!this.accepts && this.#state !== 'flushing')
+      throw new TxboxError('UNIT_CLOSED', `afterCommit was called in a transaction that is ${this.#state}.`);
     this.#afterCommit.push(callback);
   }
 
+  onSavepoint(save: () => () => void): void {
+    this.savepoints.register(save);
+  }
+
   async begin(): Promise<UnitConnection> {
-    const { resource, connect, isolationLevel } = this.#plan;
+    const { resource, connect } = this.#plan;
     let connection: UnitConnection | undefined;
     try {
       connection = await connect(this);
-      this.#connection = connection;
-      await connection.begin(isolationLevel);
-      return connection;
+      const begun = connection;
+      this.#connection = begun;
+      await insideHooks(this, () => begun.begin());
+      this.#state = 'open';
+      return begun;
     } catch (cause) {
       await this.#release(connection, true);
       this.#end('rolled-back');
-      if (cause instanceof TxboxError) throw cause;
+      const txbox = txboxErrorIn(cause);
+      if (txbox) throw txbox;
       throw new TxboxError(
         'DATABASE_UNAVAILABLE',
         `No transaction could be begun on the ${resource.kind} resource: ${cause instanceof Error ? cause.message : String(cause)}. Nothing was done.`,
@@ -120,50 +158,83 @@ class OpenUnit implements UnitOfWork {
     }
   }
 
-  /** P-W3: doom is looked at before a statement of the flush is sent, and after each. */
   async flush(): Promise<void> {
-    this.#refuseDoomed();
-    this.#state = 'flushing';
-    for (const callback of this.#beforeCommit) {
-      await callback();
+    try {
       this.#refuseDoomed();
+      this.#state = 'flushing';
+      for (const callback of this.#beforeCommit) {
+        await callback();
+        // P-W3: looked at before each statement is sent, and after the last.
+        this.#refuseDoomed();
+      }
+    } catch (error) {
+      // On its way through the client it would be wrapped.
+      this.#flushFailure = error;
+      throw error;
     }
+  }
+
+  committing(): void {
+    this.#state = 'committing';
+  }
+
+  committed(): void {
+    this.#state = 'committed';
   }
 
   async commit(connection: UnitConnection): Promise<void> {
-    this.#state = 'committing';
-    try {
-      await connection.commit();
-    } catch (cause) {
-      if (connection.session.dialect.classify(cause) !== 'connection-lost') {
-        await this.rollBack(connection);
-        throw cause;
-      }
-      // P-W5: nobody answered, so nobody knows.
-      await this.#release(connection, true);
-      this.#end('unknown');
-      throw new TxboxError(
-        'OUTCOME_UNKNOWN',
-        'The connection was lost while COMMIT was on its way: the transaction, events included, is either committed as a whole or not at all. ' +
-          'Look at the data before doing it again.',
-        { cause },
-      );
+    this.#state = 'closing';
+    const failure = await failureOf(async () => {
+      await connection.quiet();
+      this.#refuseDoomed();
+      await insideHooks(this, () => connection.commit());
+    });
+    switch (this.state) {
+      case 'committed':
+        if (failure) this.#plan.logger.error({ err: failure.error }, 'a hook after COMMIT failed; the transaction is committed');
+        await this.#release(connection, false);
+        this.#end('committed');
+        this.#runAfterCommit();
+        return;
+      case 'committing':
+        if (failure && this.#isKnownRollback(connection, failure.error)) break;
+        await this.#release(connection, true);
+        this.#end('unknown');
+        // P-W5: nobody answered, or not clearly, so nobody knows.
+        throw new TxboxError(
+          'OUTCOME_UNKNOWN',
+          `COMMIT was sent and not answered (${failure?.error instanceof Error ? failure.error.message : String(failure?.error)}): ` +
+            'the transaction, events included, is either committed as a whole or not at all. Look at the data before doing it again.',
+          { cause: failure?.error },
+        );
+      default:
+        break;
     }
-    await this.#release(connection, false);
-    this.#end('committed');
-    this.#runAfterCommit();
+    if (!failure) {
+      this.doomWith({
+        reason: 'a nested transaction was still open at the end: await dataSource.transaction() and end every startTransaction()',
+      });
+    }
+    await this.rollBack(connection);
+    throw this.#flushFailure ?? (failure ? (txboxErrorIn(failure.error) ?? failure.error) : this.#doomed());
   }
 
   async rollBack(connection: UnitConnection): Promise<void> {
-    let broken = false;
-    try {
-      await connection.rollback();
-    } catch {
-      // The session ends with the connection, and the transaction with the session.
-      broken = true;
-    }
-    await this.#release(connection, broken);
+    // From here on users' statements are refused; one sent after ROLLBACK would commit by itself.
+    this.#state = 'rolling-back';
+    const failure = await failureOf(() => insideHooks(this, () => connection.rollback()));
+    // The session ends with the connection, and the transaction with the session.
+    await this.#release(connection, failure !== undefined);
     this.#end('rolled-back');
+  }
+
+  #isKnownRollback(connection: UnitConnection, error: unknown): boolean {
+    const kind = connection.session.dialect.classify(error);
+    if (kind === 'deadlock' || kind === 'lock-timeout' || kind === 'read-only') return true;
+    // MySQL's group replication: the transaction was refused by the group (ER_TRANSACTION_ROLLBACK_DURING_COMMIT).
+    if (connection.session.dialect.name === 'mysql') return driverErrorOf(error).errno === 3101;
+    // SQLite answers in this process; only a disk error leaves its answer open.
+    return !driverErrorOf(error).code.startsWith('SQLITE_IOERR');
   }
 
   async #release(connection: UnitConnection | undefined, broken: boolean): Promise<void> {
@@ -200,4 +271,20 @@ class OpenUnit implements UnitOfWork {
     const { reason, cause } = this.#doom ?? { reason: 'unknown' };
     return new TxboxError('UNIT_DOOMED', `The transaction cannot commit: ${reason}. It was rolled back, events included.`, { cause });
   }
+}
+
+async function failureOf(work: () => Promise<void>): Promise<{ readonly error: unknown } | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** The framework's own error inside what a client made of it. */
+function txboxErrorIn(error: unknown): TxboxError | undefined {
+  if (isTxboxError(error)) return error;
+  const { driverError } = (typeof error === 'object' && error !== null ? error : {}) as { driverError?: unknown };
+  return isTxboxError(driverError) ? driverError : undefined;
 }

@@ -3,7 +3,7 @@ import { isTxboxError, TxboxError } from '../runtime/error.ts';
 import { backoffMs } from '../runtime/retry-policy.ts';
 import { currentUnit } from './current-transaction.ts';
 import type { IsolationLevel, TransactionOptions } from './transaction.ts';
-import type { TransactionResource, UnitOfWork } from './unit-of-work.ts';
+import { isOver, type TransactionResource, type UnitOfWork } from './unit-of-work.ts';
 
 const STRENGTH: Readonly<Record<IsolationLevel, number>> = {
   'READ UNCOMMITTED': 0,
@@ -24,11 +24,11 @@ export async function runTransaction<T>(
   fn: (unit: UnitOfWork) => Promise<T>,
 ): Promise<T> {
   const open = currentUnit(resource.key);
-  if (open?.state === 'open') {
-    refuseWhatCannotJoin(open, options);
+  if (open?.accepts) {
+    await refuseWhatCannotJoin(open, options);
     return await fn(open);
   }
-  if (open?.state === 'flushing' || open?.state === 'committing') {
+  if (open && !isOver(open.state)) {
     throw new TxboxError('UNIT_CLOSED', `A transaction was asked for while the surrounding one is ${open.state}.`);
   }
   const maxAttempts = options.retry?.maxAttempts ?? 1;
@@ -42,14 +42,14 @@ export async function runTransaction<T>(
   }
 }
 
-function refuseWhatCannotJoin(open: UnitOfWork, options: TransactionOptions): void {
-  // Without a level of its own a unit has the server's default, REPEATABLE READ unless somebody changed it.
-  const has = open.isolationLevel ?? 'REPEATABLE READ';
-  if (options.isolationLevel !== undefined && STRENGTH[options.isolationLevel] > STRENGTH[has]) {
+async function refuseWhatCannotJoin(open: UnitOfWork, options: TransactionOptions): Promise<void> {
+  const { isolationLevel: asked } = options;
+  const has = asked === undefined ? undefined : (open.isolationLevel ?? (await levelOfSession(open)));
+  if (asked !== undefined && has !== undefined && STRENGTH[asked] > STRENGTH[has]) {
     throw new TxboxError(
       'ISOLATION_TOO_WEAK',
-      `${options.isolationLevel} was asked for inside an open transaction at ${has}. Ask for it where the transaction begins.`,
-      { details: { asked: options.isolationLevel, open: has } },
+      `${asked} was asked for inside an open transaction at ${has}. Ask for it where the transaction begins.`,
+      { details: { asked, open: has } },
     );
   }
   if (options.retry !== undefined) {
@@ -60,9 +60,21 @@ function refuseWhatCannotJoin(open: UnitOfWork, options: TransactionOptions): vo
   }
 }
 
+/** What a unit has that was begun without a level of its own: the server's or somebody's default. */
+async function levelOfSession({ session }: UnitOfWork): Promise<IsolationLevel> {
+  // On SQLite every transaction is serializable; what is written there must run on MySQL too.
+  if (session.dialect.name === 'sqlite') return 'REPEATABLE READ';
+  // Servers have the variable under one name or the other.
+  const [row] = await session.query("SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')");
+  const level = String(row?.[1]).replaceAll('-', ' ');
+  return level in STRENGTH ? (level as IsolationLevel) : 'REPEATABLE READ';
+}
+
 /** Only after an error that is known to have rolled everything back. */
 function mayRunAgain(resource: TransactionResource, error: unknown): boolean {
-  const cause = isTxboxError(error, 'UNIT_DOOMED') ? error.cause : error;
+  // Nothing was done yet when a transaction could not be begun: SQLite's writer was busy.
+  const wrapped = isTxboxError(error, 'UNIT_DOOMED') || isTxboxError(error, 'DATABASE_UNAVAILABLE');
+  const cause = wrapped ? error.cause : error;
   const kind = resource.dialect.classify(cause);
   return kind === 'deadlock' || kind === 'lock-timeout';
 }

@@ -6,14 +6,31 @@ import type { IsolationLevel, TransactionOptions } from './transaction.ts';
  * States of a unit and what moves between them:
  *
  * ```
- * open ── fn returned ──► flushing ── statements sent ──► committing ── COMMIT answered ──► committed
- *   │                        │                                 └────── no answer ─────────► unknown
- *   └── fn threw, doomed ────┴──────────────────────────────────────────────────────────► rolled-back
+ * beginning ─► open ── fn returned ──► closing ── COMMIT is due ──► flushing ── events inserted ──► committing
+ *    │          │                         │                            │                                │
+ *    │          └── fn threw ──► rolling-back ◄─ doomed, hook threw ───┴── refused by the server ◄──────┤
+ *    └──────────────────────────────► rolled-back                       committed ◄── answered ──────────┤
+ *                                                                       unknown ◄──── no answer ─────────┘
  * ```
  *
- * Events may be added in `open` only (P-W1).
+ * Users' statements are sent in `open` only; in `closing` those that were accepted before are waited for, and TypeORM's
+ * hooks run. Events may be added in `open`, and by hooks in `closing` (P-W1).
  */
-export type UnitState = 'open' | 'flushing' | 'committing' | 'committed' | 'rolled-back' | 'unknown';
+export type UnitState =
+  | 'beginning'
+  | 'open'
+  | 'closing'
+  | 'flushing'
+  | 'committing'
+  | 'committed'
+  | 'rolling-back'
+  | 'rolled-back'
+  | 'unknown';
+
+/** Whether a unit in that state has ended for good. */
+export function isOver(state: UnitState): boolean {
+  return state === 'committed' || state === 'rolled-back' || state === 'unknown';
+}
 
 /** Why a unit may not commit any more (P-W3). */
 export interface Doom {
@@ -26,20 +43,25 @@ export interface Doom {
 export interface UnitOfWork {
   readonly resource: TransactionResource;
   readonly state: UnitState;
+  /** Whether the running code may still take part: the unit is open, or the code is a hook of TypeORM before COMMIT. */
+  readonly accepts: boolean;
   readonly attempt: number;
   readonly signal: AbortSignal;
+  /** As asked for by the unit or its DataSource; `undefined` = the server's own. */
   readonly isolationLevel: IsolationLevel | undefined;
   /** What users work with: TypeORM's EntityManager, a mysql2 connection, a better-sqlite3 database. */
   readonly handle: unknown;
   /** Statements on the unit's own connection, watched for doom like the user's. */
   readonly session: SqlSession;
   readonly doom: Doom | undefined;
-  /** Forbids COMMIT; the first reason stands. */
+  /** Forbids COMMIT; the first reason stands. From then on no statement is sent but ROLLBACK. */
   doomWith(doom: Doom): void;
-  /** Runs in `flushing`, in order of registration, before COMMIT; a throw rolls the unit back. */
+  /** Runs in `flushing`, in order of registration, right before COMMIT is sent; a throw rolls the unit back. */
   beforeCommit(callback: () => Promise<void>): void;
-  /** Runs after COMMIT succeeded; never awaited by it, never fails it. */
+  /** Runs after COMMIT succeeded; never awaited by it, never fails it. Vanishes with the savepoint it was registered in. */
   afterCommit(callback: () => void | Promise<void>): void;
+  /** `save` is called at each savepoint; what it returns is called when the unit rolls back to that savepoint (P-W8). */
+  onSavepoint(save: () => () => void): void;
 }
 
 /**

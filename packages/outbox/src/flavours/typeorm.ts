@@ -55,7 +55,7 @@ export function createOutbox(options: TypeormOutboxOptions): TypeormOutbox {
 function currentManager(dataSource: DataSource): EntityManager {
   const current = (): EntityManager => {
     const unit = currentUnit(dataSource);
-    return unit?.state === 'open' ? (unit.handle as EntityManager) : dataSource.manager;
+    return unit?.accepts ? (unit.handle as EntityManager) : dataSource.manager;
   };
   return new Proxy({} as EntityManager, {
     get: (_target, name) => {

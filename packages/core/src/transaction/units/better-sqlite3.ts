@@ -1,10 +1,12 @@
 import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
 import { type Connect, runUnit } from '../open-unit.ts';
 import type { TransactionResource } from '../unit-of-work.ts';
+import { exclusiveTurn } from './exclusive-turn.ts';
 import { Mutex } from './mutex.ts';
 import { resourceOf } from './resource-registry.ts';
-import { beginImmediate, type SqliteDatabase, sqliteWireSession } from './sqlite-wire.ts';
-import { openGate, StatementWatch } from './statement-watch.ts';
+import { SqliteGate } from './sqlite-gate.ts';
+import { beginImmediate, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
+import { StatementWatch } from './statement-watch.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
 /** A better-sqlite3 database in which units can be opened. */
@@ -25,15 +27,18 @@ function makeSqliteResource(database: SqliteDatabase): SqliteResource {
   const mutex = new Mutex();
   let settings = DEFAULT_UNIT_SETTINGS;
   const connect: Connect = async (unit) => {
-    const free = await mutex.take();
-    const watch = new StatementWatch(unit, sqliteDialect, settings.onLockTimeout);
+    const free = await exclusiveTurn(mutex, database);
+    const gate = new SqliteGate(
+      database,
+      unit,
+      new StatementWatch({ unit, dialect: sqliteDialect, onLockTimeout: settings.onLockTimeout }),
+    );
     return {
       handle: database,
-      session: sqliteWireSession(database, watch),
-      begin: async () => await beginImmediate(database),
-      commit: async () => {
-        database.exec('COMMIT');
-      },
+      session: gate.session,
+      begin: () => beginImmediate(database),
+      quiet: () => gate.quiet(),
+      commit: () => gate.commit(),
       rollback: async () => {
         if (database.inTransaction) database.exec('ROLLBACK');
       },
@@ -47,29 +52,16 @@ function makeSqliteResource(database: SqliteDatabase): SqliteResource {
     configure: (given) => {
       settings = { ...settings, ...given };
     },
-    run: (options, fn, attempt = 1) => {
-      const plan = { resource, connect, isolationLevel: options.isolationLevel, attempt, logger: settings.logger };
-      return runUnit(plan, async (unit) => {
-        unit.beforeCommit(async () => doomUnlessOpen(unit));
-        const result = await fn(unit);
-        // The users' statements are not watched here, so the state of the connection tells what they did.
-        doomUnlessOpen(unit);
-        return result;
-      });
-    },
+    run: (options, fn, attempt = 1) =>
+      runUnit({ resource, connect, isolationLevel: options.isolationLevel, attempt, logger: settings.logger }, fn),
     withSession: async (fn) => {
-      const free = await mutex.take();
+      const free = await exclusiveTurn(mutex, database);
       try {
-        return await fn(sqliteWireSession(database, openGate));
+        return await fn(sessionOfDatabase(database));
       } finally {
         free();
       }
     },
   };
   return resource;
-
-  function doomUnlessOpen(unit: { doomWith(doom: { reason: string }): void }): void {
-    if (!database.inTransaction)
-      unit.doomWith({ reason: 'the transaction was ended on its own connection (COMMIT, ROLLBACK, or an error that rolled it back)' });
-  }
 }

@@ -1,17 +1,18 @@
-import { TxboxError } from '../../runtime/error.ts';
 import { mysqlDialect } from '../../sql/dialects/mysql.ts';
 import type { SqlSession } from '../../sql/session.ts';
 import { SERVER_STATUS_IN_TRANS } from '../doom.ts';
-import { type Connect, runUnit, type UnitConnection } from '../open-unit.ts';
-import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
-import { type CallbackConnection, mysqlWireSession, refuseAutocommitOff, sendUnwatched } from './mysql-wire.ts';
+import { type Connect, runUnit } from '../open-unit.ts';
+import type { TransactionResource } from '../unit-of-work.ts';
+import { guardedConnection } from './guarded-connection.ts';
+import { MysqlGate } from './mysql-gate.ts';
+import { plainMysqlSession, send, statusOf, type WireConnection } from './mysql-wire.ts';
 import { resourceOf } from './resource-registry.ts';
-import { openGate, StatementWatch } from './statement-watch.ts';
+import { StatementWatch } from './statement-watch.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
 /** mysql2's promise flavour of a pooled connection, as far as units need it. */
 interface PooledConnection {
-  readonly connection: CallbackConnection;
+  readonly connection: WireConnection;
   release(): void;
   destroy(): void;
 }
@@ -29,11 +30,14 @@ export interface PoolResource extends TransactionResource {
 }
 
 /**
- * The resource of a mysql2 pool; one per pool. A query that goes to the pool itself while a unit is open uses another
- * connection and is not part of the unit: work with the connection that the transaction hands out.
+ * The resource of a mysql2 pool; one per pool, whichever flavour of it is given. A query that goes to the pool itself while
+ * a unit is open uses another connection and is not part of the unit: work with the connection that the transaction hands out.
  */
 export function poolResource(pool: Mysql2Pool): PoolResource {
-  return resourceOf(pool, () => makePoolResource(pool));
+  // The promise flavour is a wrapper.
+  const { pool: inner } = pool as { pool?: unknown };
+  const core = typeof inner === 'object' && inner !== null ? (inner as Mysql2Pool) : pool;
+  return resourceOf(core, () => makePoolResource(core));
 }
 
 function makePoolResource(pool: Mysql2Pool): PoolResource {
@@ -43,8 +47,34 @@ function makePoolResource(pool: Mysql2Pool): PoolResource {
     const source = pool.promise === undefined ? pool : pool.promise();
     return (await (source.getConnection as () => Promise<unknown>).call(source)) as PooledConnection;
   };
-  const connect: Connect = async (unit) =>
-    unitConnection(await pooledConnection(), unit, new StatementWatch(unit, dialect, settings.onLockTimeout));
+  const connect: Connect = async (unit) => {
+    const pooled = await pooledConnection();
+    const raw = pooled.connection;
+    const multipleStatements = raw.config?.multipleStatements === true;
+    const watch = new StatementWatch({ unit, dialect, onLockTimeout: settings.onLockTimeout, multipleStatements });
+    const gate = new MysqlGate(raw, unit, watch, dialect);
+    return {
+      handle: guardedConnection(pooled, unit),
+      session: gate.session,
+      begin: async () => {
+        if (unit.isolationLevel !== undefined) await send(raw, `SET TRANSACTION ISOLATION LEVEL ${unit.isolationLevel}`);
+        await send(raw, 'START TRANSACTION');
+        gate.refuseAutocommitOff();
+      },
+      quiet: () => gate.quiet(),
+      commit: async () => {
+        await send(raw, 'COMMIT');
+      },
+      rollback: async () => {
+        await gate.quietForRollback();
+        await send(raw, 'ROLLBACK');
+      },
+      release: async (broken) => {
+        if (!gate.leave() || broken) pooled.destroy();
+        else pooled.release();
+      },
+    };
+  };
   const resource: PoolResource = {
     key: pool,
     kind: 'mysql2',
@@ -57,69 +87,13 @@ function makePoolResource(pool: Mysql2Pool): PoolResource {
     withSession: async (fn) => {
       const pooled = await pooledConnection();
       try {
-        return await fn(mysqlWireSession(pooled.connection, openGate, dialect));
+        return await fn(plainMysqlSession(pooled.connection, dialect));
       } finally {
         pooled.release();
       }
     },
   };
   return resource;
-
-  function unitConnection(pooled: PooledConnection, unit: UnitOfWork, watch: StatementWatch): UnitConnection {
-    const raw = pooled.connection;
-    const sendOwn = (sql: string): Promise<unknown> => watch.unwatched(() => sendUnwatched(raw, sql));
-    return {
-      handle: watchedConnection(pooled, unit, watch),
-      session: mysqlWireSession(raw, watch, dialect),
-      begin: async (isolationLevel) => {
-        if (isolationLevel !== undefined) await sendOwn(`SET TRANSACTION ISOLATION LEVEL ${isolationLevel}`);
-        refuseAutocommitOff(await sendOwn('START TRANSACTION'));
-      },
-      commit: async () => {
-        await sendOwn('COMMIT');
-      },
-      rollback: async () => {
-        await sendOwn('ROLLBACK');
-      },
-      release: async (broken) => {
-        if (broken) pooled.destroy();
-        else pooled.release();
-      },
-    };
-  }
-}
-
-const STATEMENTS = new Set(['query', 'execute']);
-const OURS = new Set(['beginTransaction', 'commit', 'rollback', 'release', 'destroy', 'end', 'changeUser', 'reset']);
-
-/** The unit's connection as users see it: statements are watched, the transaction itself stays the framework's. */
-function watchedConnection(pooled: object, unit: UnitOfWork, watch: StatementWatch): unknown {
-  return new Proxy(pooled, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(target, name, target);
-      if (typeof value !== 'function') return value;
-      if (typeof name === 'string' && OURS.has(name)) {
-        return () => {
-          unit.doomWith({
-            reason: `${name}() was called on the transaction's connection, which the framework begins, ends and releases by itself`,
-          });
-          throw new TxboxError(
-            'UNIT_DOOMED',
-            `${name}() must not be called on a transaction's connection. Return or throw to end the transaction.`,
-          );
-        };
-      }
-      if (typeof name !== 'string' || !STATEMENTS.has(name)) return value.bind(target) as unknown;
-      return async (statement: string | { sql: string }, ...rest: unknown[]) => {
-        const sql = typeof statement === 'string' ? statement : statement.sql;
-        return await watch.run(
-          sql,
-          () => value.call(target, statement, ...rest) as Promise<unknown[]>,
-          (answer) => answer[0],
-        );
-      };
-    },
-  });
 }
 
 /**
@@ -129,8 +103,8 @@ function watchedConnection(pooled: object, unit: UnitOfWork, watch: StatementWat
 export async function sessionOfConnection(handle: unknown): Promise<SqlSession | 'not a connection' | 'no transaction'> {
   if (typeof handle !== 'object' || handle === null || 'getConnection' in handle) return 'not a connection';
   const inner = (handle as { connection?: unknown }).connection;
-  const raw = (typeof (inner as { query?: unknown } | undefined)?.query === 'function' ? inner : handle) as CallbackConnection;
+  const raw = (typeof (inner as { query?: unknown } | undefined)?.query === 'function' ? inner : handle) as WireConnection;
   if (typeof raw.query !== 'function') return 'not a connection';
-  const { serverStatus = 0 } = (await sendUnwatched(raw, 'DO 0')) as { serverStatus?: number };
-  return (serverStatus & SERVER_STATUS_IN_TRANS) === 0 ? 'no transaction' : mysqlWireSession(raw, openGate, mysqlDialect());
+  const status = statusOf(await send(raw, 'DO 0')) ?? 0;
+  return (status & SERVER_STATUS_IN_TRANS) === 0 ? 'no transaction' : plainMysqlSession(raw, mysqlDialect());
 }

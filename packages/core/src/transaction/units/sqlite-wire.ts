@@ -1,7 +1,6 @@
 import { systemClock } from '../../runtime/clock.ts';
 import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
 import type { SqlRow, SqlSession } from '../../sql/session.ts';
-import { openGate, type StatementGate } from './statement-watch.ts';
 
 /** better-sqlite3's Database, as far as units need it. */
 export interface SqliteDatabase {
@@ -15,29 +14,6 @@ interface SqliteStatement {
   raw(on: boolean): SqliteStatement;
   all(...values: unknown[]): unknown[];
   run(...values: unknown[]): { changes: number };
-}
-
-/** The framework's statements on a SQLite connection. */
-export function sqliteWireSession(database: SqliteDatabase, gate: StatementGate): SqlSession {
-  return {
-    dialect: sqliteDialect,
-    query: async (sql, values = []) =>
-      await gate.run(
-        sql,
-        async () =>
-          database
-            .prepare(sql)
-            .raw(true)
-            .all(...values) as SqlRow[],
-        () => undefined,
-      ),
-    execute: async (sql, values = []) =>
-      await gate.run(
-        sql,
-        async () => ({ affectedRows: database.prepare(sql).run(...values).changes }),
-        () => undefined,
-      ),
-  };
 }
 
 /**
@@ -61,7 +37,15 @@ export async function beginImmediate(database: SqliteDatabase): Promise<void> {
   }
 }
 
-/** The framework's statements in a transaction that somebody else ends. */
+/** The framework's statements without a unit: outside of any transaction, or in one that somebody else ends. */
 export function sessionOfDatabase(database: SqliteDatabase): SqlSession {
-  return sqliteWireSession(database, openGate);
+  return {
+    dialect: sqliteDialect,
+    query: async (sql, values = []) =>
+      database
+        .prepare(sql)
+        .raw(true)
+        .all(...values) as SqlRow[],
+    execute: async (sql, values = []) => ({ affectedRows: database.prepare(sql).run(...values).changes }),
+  };
 }

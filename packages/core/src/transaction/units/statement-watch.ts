@@ -1,80 +1,146 @@
 import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
-import { doomOfError, doomOfResult, doomOfText, type OnLockTimeout } from '../doom.ts';
-import type { UnitOfWork } from '../unit-of-work.ts';
+import { inHooksOf } from '../current-transaction.ts';
+import { afterError, doomOfStatus, doomOfText, doomOfTexts, fromFirstWord, type OnLockTimeout } from '../doom.ts';
+import type { ConnectedUnit } from '../open-unit.ts';
 
-/** What every statement of a session goes through. */
-export interface StatementGate {
-  /** Runs a statement; `rawOf` finds the driver's results in what `send` gives. */
-  run<T>(sql: string, send: () => Promise<T>, rawOf: (answer: T) => unknown): Promise<T>;
+/** Who sends a statement: users, the hooks of a client that begins or ends the unit (and that client), or the framework. */
+export type Sender = 'user' | 'hook' | 'framework';
+
+/** How a statement goes to the server. `COMMIT` = it is the unit's own COMMIT, before which the unit must be flushed. */
+export type Passage = 'watched' | 'unwatched' | 'COMMIT';
+
+/** What the watch must know. */
+export interface WatchPlan {
+  readonly unit: ConnectedUnit;
+  readonly dialect: Dialect;
+  readonly onLockTimeout: OnLockTimeout;
+  /** Whether the connection takes texts of several statements. */
+  readonly multipleStatements?: boolean;
 }
 
-/** For sessions outside of units. */
-export const openGate: StatementGate = { run: (_sql, send) => send() };
+/**
+ * Judges every statement of a unit's connection, right before it is sent and when it is answered, by what forbids COMMIT
+ * (P-W3). It sends nothing itself.
+ */
+export class StatementWatch {
+  readonly #plan: WatchPlan;
+  #begun = false;
+  #ended = false;
 
-/** Watches every statement of a unit's connection for what forbids COMMIT (P-W3). */
-export class StatementWatch implements StatementGate {
-  /** The framework's own BEGIN, COMMIT and ROLLBACK pass unwatched. */
-  #suspended = false;
-  readonly #unit: UnitOfWork;
-  readonly #dialect: Dialect;
-  readonly #onLockTimeout: OnLockTimeout;
-
-  constructor(unit: UnitOfWork, dialect: Dialect, onLockTimeout: OnLockTimeout) {
-    this.#unit = unit;
-    this.#dialect = dialect;
-    this.#onLockTimeout = onLockTimeout;
+  constructor(plan: WatchPlan) {
+    this.#plan = plan;
   }
 
-  async unwatched<T>(work: () => Promise<T>): Promise<T> {
-    this.#suspended = true;
-    try {
-      return await work();
-    } finally {
-      this.#suspended = false;
-    }
+  /** Who is sending, for clients that do not say so. */
+  sender(): Sender {
+    return inHooksOf(this.#plan.unit) ? 'hook' : 'user';
   }
 
-  /** Before a statement is sent. Throws `UNIT_CLOSED` after the end and `UNIT_DOOMED` for a statement that must not be sent. */
-  before(sql: string): void {
-    if (this.#suspended) return;
-    const { state } = this.#unit;
-    if (state !== 'open' && state !== 'flushing') {
-      throw new TxboxError(
-        'UNIT_CLOSED',
-        `A statement was sent through a transaction that is over (${state}): something was not awaited, or kept the transaction's manager or connection.`,
-      );
+  /** Whether ROLLBACK or COMMIT has been answered. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /**
+   * Decides right before a statement is sent. Throws `UNIT_CLOSED` after the end, and `UNIT_DOOMED` in a doomed unit, where
+   * a statement would commit by itself, and for a text that would doom the unit. `accepted`: it was handed over while the
+   * unit was open, and has waited for others since.
+   */
+  admit(sql: string, sender: Sender, accepted = false): Passage {
+    const { unit } = this.#plan;
+    switch (unit.state) {
+      case 'beginning':
+        if (this.#begun) break;
+        this.#begun = /^(?:START|BEGIN)\b/i.test(sql);
+        return 'unwatched';
+      case 'open':
+        break;
+      case 'closing':
+        if (sender === 'user' && !accepted) throw this.#closed();
+        if (sender === 'hook' && sql === 'COMMIT') {
+          this.#refuseDoomed();
+          return 'COMMIT';
+        }
+        break;
+      case 'flushing':
+        if (sender !== 'framework') throw this.#closed();
+        break;
+      case 'rolling-back':
+        if (sender !== 'hook') throw unit.doom ? this.#doomed() : this.#closed();
+        // Hooks after ROLLBACK work outside of any transaction, as they would without the framework.
+        if (this.#ended || /^ROLLBACK\b/i.test(sql) || !unit.doom) return 'unwatched';
+        throw this.#doomed();
+      case 'committed':
+      case 'rolled-back':
+        if (sender === 'hook') return 'unwatched';
+        throw this.#closed();
+      default:
+        throw this.#closed();
     }
-    // After a deadlock the server has no transaction any more: what is sent now would commit by itself.
-    const doom = this.#unit.doom ?? doomOfText(sql, this.#dialect);
+    this.#refuseDoomed();
+    if (sender !== 'framework') this.#refuseText(sql);
+    return 'watched';
+  }
+
+  /** A statement succeeded. `serverStatus`: the flags of its OK packet, where there was one. */
+  succeeded(sql: string, passage: Passage, serverStatus: number | undefined): void {
+    const { unit } = this.#plan;
+    if (passage === 'COMMIT' || /^ROLLBACK\s*$/i.test(sql)) this.#ended = true;
+    if (passage !== 'watched') return;
+    const doom = serverStatus === undefined ? undefined : doomOfStatus(serverStatus, sql);
+    if (doom) unit.doomWith(doom);
+    else if (/^\s*[SR/#-]/i.test(sql)) unit.savepoints.notice(fromFirstWord(sql));
+  }
+
+  /** A statement failed. Returns true when the session must be asked whether it is still in the transaction. */
+  failed(sql: string, passage: Passage, error: unknown): boolean {
+    if (passage !== 'watched') return false;
+    const { unit, dialect, onLockTimeout } = this.#plan;
+    const after = afterError(error, sql, dialect, onLockTimeout);
+    if (after.kind === 'doomed') unit.doomWith(after.doom);
+    return after.kind === 'ask';
+  }
+
+  /** The answer to that question. */
+  asked(sql: string, serverStatus: number, cause: unknown): void {
+    const doom = doomOfStatus(serverStatus, sql);
+    if (doom) this.#plan.unit.doomWith({ reason: 'a statement waited too long for a lock, and the server rolled back everything', cause });
+  }
+
+  /** The connection broke. */
+  lost(cause: unknown): void {
+    this.#plan.unit.doomWith({ reason: 'the connection was lost, and the transaction with it', cause });
+  }
+
+  #refuseText(sql: string): void {
+    const { unit, dialect, multipleStatements } = this.#plan;
+    const doom = (multipleStatements && sql.includes(';') ? doomOfTexts : doomOfText)(sql, dialect);
     if (!doom) return;
-    this.#unit.doomWith(doom);
-    throw new TxboxError('UNIT_DOOMED', `Not sent: ${doom.reason}. The transaction will be rolled back.`, { cause: doom.cause });
+    unit.doomWith(doom);
+    throw new TxboxError('UNIT_DOOMED', `Not sent: ${doom.reason}. The transaction will be rolled back.`);
   }
 
-  /** `results`: what mysql2 made of the answer. */
-  succeeded(sql: string, results: unknown): void {
-    if (this.#suspended) return;
-    const doom = doomOfResult(results, sql);
-    if (doom) this.#unit.doomWith(doom);
+  #refuseDoomed(): void {
+    if (this.#plan.unit.doom) throw this.#doomed();
   }
 
-  failed(sql: string, error: unknown): void {
-    if (this.#suspended) return;
-    const doom = doomOfError(error, sql, this.#dialect, this.#onLockTimeout);
-    if (doom) this.#unit.doomWith(doom);
+  #doomed(): TxboxError {
+    const { reason, cause } = this.#plan.unit.doom ?? { reason: 'unknown' };
+    return new TxboxError(
+      'UNIT_DOOMED',
+      `Not sent: the transaction cannot commit any more (${reason}), and a statement would commit by itself.`,
+      {
+        cause,
+      },
+    );
   }
 
-  async run<T>(sql: string, send: () => Promise<T>, rawOf: (answer: T) => unknown): Promise<T> {
-    this.before(sql);
-    let answer: T;
-    try {
-      answer = await send();
-    } catch (error) {
-      this.failed(sql, error);
-      throw error;
-    }
-    this.succeeded(sql, rawOf(answer));
-    return answer;
+  #closed(): TxboxError {
+    return new TxboxError(
+      'UNIT_CLOSED',
+      `A statement was sent through a transaction that is ${this.#plan.unit.state}: something was not awaited, or kept the transaction's manager or connection. ` +
+        'Await everything inside the transaction, or step out of it on purpose with outbox.outside(fn).',
+    );
   }
 }

@@ -1,7 +1,7 @@
-import { TxboxError } from '../../runtime/error.ts';
-import { currentUnit } from '../current-transaction.ts';
+import { isTxboxError, TxboxError } from '../../runtime/error.ts';
+import { currentUnit, inHooksOf, unitsAround } from '../current-transaction.ts';
 import type { UnitOfWork } from '../unit-of-work.ts';
-import type { Mutex } from './mutex.ts';
+import { type Runner, SharedRunner } from './shared-runner.ts';
 
 /** What happens when a plain repository, manager or query of the DataSource is used while a unit is open. */
 export type PlainRepositories =
@@ -9,107 +9,89 @@ export type PlainRepositories =
   | 'refuse' // it throws QUERY_OUTSIDE_UNIT
   | 'ignore'; // it goes to another connection and survives a rollback, as TypeORM does by itself
 
-/** TypeORM's QueryRunner, as far as joining needs it. */
-export interface Runner {
-  readonly isTransactionActive: boolean;
-  query(sql: string, parameters?: unknown[], structured?: boolean): Promise<unknown>;
-  stream(sql: string, ...rest: unknown[]): Promise<unknown>;
-  startTransaction(...args: unknown[]): Promise<void>;
-  commitTransaction(): Promise<void>;
-  rollbackTransaction(): Promise<void>;
-  release(): Promise<void>;
-  connect(): Promise<unknown>;
-}
-
 /** What units need of a DataSource. */
 export interface JoinableDataSource {
   createQueryRunner(mode?: never): Runner;
+}
+
+/** What users of a unit share. */
+export interface JoinedRunner {
+  readonly unit: UnitOfWork;
+  readonly runner: Runner;
+  /** The manager of a view. */
+  readonly managerOf: (view: Runner) => unknown;
+  /** The connection as users may have it. */
+  readonly guarded: (connection: unknown) => unknown;
+  /** Views with an open nested transaction, outermost first. */
+  readonly nested: Runner[];
 }
 
 /**
  * A view of the unit's runner for one user of it: `release` does nothing, for the unit releases it; a nested
  * `startTransaction` becomes a savepoint of TypeORM's own; after the end everything throws `UNIT_CLOSED`.
  */
-export function joinedView(runner: Runner, unit: UnitOfWork): Runner {
+export function joinedView(joined: JoinedRunner): Runner {
+  const { unit, runner, nested } = joined;
   const guard = (): void => {
-    if (unit.state === 'open' || unit.state === 'flushing') return;
+    if (unit.accepts || inHooksOf(unit)) return;
     throw new TxboxError(
       'UNIT_CLOSED',
       `A repository, manager or query builder of a transaction was used after its end (${unit.state}): await everything inside it.`,
     );
   };
-  return new Proxy(runner, {
-    get: (target, name) => {
-      if (name === 'release') return async () => undefined;
-      const value: unknown = Reflect.get(target, name, target);
-      if (typeof value !== 'function') return value;
-      if (name === 'query' || name === 'stream' || name === 'startTransaction') {
-        return async (...args: unknown[]) => {
-          guard();
-          return (await value.apply(target, args)) as unknown;
-        };
-      }
-      return value.bind(target) as unknown;
-    },
-    set: (target, name, value) => Reflect.set(target, name, value, target),
-  });
-}
-
-/**
- * A view of SQLite's one shared runner for code outside of any unit: its statements wait until no unit is open, and its
- * transactions keep units out, where TypeORM would let them become part of each other (P-W9).
- */
-export function excludingView(runner: Runner, mutex: Mutex): Runner {
-  let free: (() => void) | undefined;
-  let depth = 0;
-  const leave = (): void => {
-    free?.();
-    free = undefined;
-    depth = 0;
-  };
-  const alone = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (free) return await work();
-    const done = await mutex.take();
+  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+    guard();
     try {
       return await work();
-    } finally {
-      done();
+    } catch (error) {
+      // What the framework refused comes back as an error of the database otherwise.
+      const { driverError } = error as { driverError?: unknown };
+      throw isTxboxError(driverError) ? driverError : error;
     }
   };
-  const ended = async (work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-      depth -= 1;
-    } finally {
-      if (depth <= 0) leave();
-    }
-  };
-  const own: Partial<Record<string | symbol, unknown>> = {
-    query: (...args: Parameters<Runner['query']>) => alone(() => runner.query(...args)),
-    stream: (...args: Parameters<Runner['stream']>) => alone(() => runner.stream(...args)),
-    startTransaction: async (...args: unknown[]) => {
-      free ??= await mutex.take();
-      try {
-        await runner.startTransaction(...args);
-        depth += 1;
-      } catch (error) {
-        if (depth === 0) leave();
-        throw error;
+  const endNested = (work: () => Promise<void>): Promise<void> =>
+    guarded(async () => {
+      if (nested.at(-1) !== view) {
+        unit.doomWith({
+          reason:
+            'nested transactions were ended in another order than they were begun: they ran at the same time, and savepoints cannot keep them apart',
+        });
       }
-    },
-    commitTransaction: () => ended(() => runner.commitTransaction()),
-    rollbackTransaction: () => ended(() => runner.rollbackTransaction()),
+      nested.splice(nested.lastIndexOf(view), 1);
+      await work();
+    });
+  let manager: unknown;
+  const own: Partial<Record<string | symbol, unknown>> = {
+    query: (...args: Parameters<Runner['query']>) => guarded(() => runner.query(...args)),
+    stream: (...args: Parameters<Runner['stream']>) => guarded(() => runner.stream(...args)),
+    startTransaction: (...args: unknown[]) =>
+      guarded(async () => {
+        await runner.startTransaction(...args);
+        nested.push(view);
+      }),
+    commitTransaction: () => endNested(() => runner.commitTransaction()),
+    rollbackTransaction: () => endNested(() => runner.rollbackTransaction()),
+    connect: async () => joined.guarded(await runner.connect()),
     release: async () => undefined,
   };
-  return new Proxy(runner, {
+  const view: Runner = new Proxy(runner, {
     get: (target, name) => {
-      if (name === 'isTransactionActive') return free !== undefined && target.isTransactionActive;
-      if (name in own) return own[name];
+      if (name === 'manager') {
+        manager ??= joined.managerOf(view);
+        return manager;
+      }
+      if (Object.hasOwn(own, name)) return own[name];
       const value: unknown = Reflect.get(target, name, target);
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
-    set: (target, name, value) => Reflect.set(target, name, value, target),
+    set: (target, name, value) => {
+      if (name !== 'manager') return Reflect.set(target, name, value, target);
+      // A new EntityManager makes itself the manager of its runner.
+      manager = value;
+      return true;
+    },
   });
+  return view;
 }
 
 /** How plain use of a DataSource is answered. */
@@ -117,10 +99,10 @@ export interface JoiningPlan {
   readonly dataSource: JoinableDataSource;
   /** Asked at each use. */
   readonly mode: () => PlainRepositories;
-  /** The runner of an open unit. */
-  readonly runnerOf: (unit: UnitOfWork) => Runner | undefined;
-  /** SQLite only: keeps code outside of units apart from them. */
-  readonly mutex: Mutex | undefined;
+  /** What users share of a unit that has a connection. */
+  readonly joinedOf: (unit: UnitOfWork) => JoinedRunner | undefined;
+  /** SQLite only: waits for the one connection. */
+  readonly turn: (() => Promise<() => void>) | undefined;
 }
 
 /**
@@ -128,23 +110,34 @@ export interface JoiningPlan {
  * and `query()` gets its connection. No prototype is touched. Returns the original.
  */
 export function joinPlainUse(plan: JoiningPlan): (mode?: never) => Runner {
-  const { dataSource, mutex } = plan;
+  const { dataSource, turn } = plan;
+  const sharedRunner = turn && new SharedRunner(turn);
   const original = dataSource.createQueryRunner.bind(dataSource);
   dataSource.createQueryRunner = (replication) => {
     const unit = currentUnit(dataSource);
-    const runner = unit?.state === 'open' ? plan.runnerOf(unit) : undefined;
-    if (unit && runner) {
-      const mode = plan.mode();
-      if (mode === 'join') return joinedView(runner, unit);
-      if (mode === 'refuse') {
-        throw new TxboxError(
-          'QUERY_OUTSIDE_UNIT',
-          "A plain repository, manager or query of the DataSource was used inside an open transaction, and plainRepositories is 'refuse'. " +
-            "Use the transaction's manager, or outbox.outside(fn) to step out on purpose.",
-        );
-      }
+    const mode = plan.mode();
+    if (unit && mode !== 'ignore') {
+      const joined = unit.accepts ? plan.joinedOf(unit) : undefined;
+      if (!joined) throw usedAfterTheEnd(unit);
+      if (mode === 'join') return joinedView(joined);
+      throw new TxboxError(
+        'QUERY_OUTSIDE_UNIT',
+        "A plain repository, manager or query of the DataSource was used inside an open transaction, and plainRepositories is 'refuse'. " +
+          "Use the transaction's manager, or outbox.outside(fn) to step out on purpose.",
+      );
     }
-    return mutex ? excludingView(original(replication), mutex) : original(replication);
+    if (!sharedRunner) return original(replication);
+    // A hook of the unit that has the one connection uses it as it is.
+    const inHook = unitsAround(dataSource).some((around) => inHooksOf(around) && plan.joinedOf(around));
+    return inHook ? original(replication) : sharedRunner.viewOf(original(replication));
   };
   return original;
+}
+
+function usedAfterTheEnd(unit: UnitOfWork): TxboxError {
+  return new TxboxError(
+    'UNIT_CLOSED',
+    `A plain repository, manager or query of the DataSource was used in what a transaction started and did not await (it is ${unit.state}). ` +
+      'It would not be part of the transaction: await everything inside it, or say that it stands alone with outbox.outside(fn).',
+  );
 }

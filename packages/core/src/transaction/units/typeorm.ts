@@ -3,15 +3,20 @@ import { TxboxError } from '../../runtime/error.ts';
 import { mysqlDialect } from '../../sql/dialects/mysql.ts';
 import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
 import type { SqlSession } from '../../sql/session.ts';
-import { type Connect, runUnit } from '../open-unit.ts';
+import { type Connect, type ConnectedUnit, runUnit, type UnitConnection } from '../open-unit.ts';
 import type { IsolationLevel } from '../transaction.ts';
 import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
+import { exclusiveTurn } from './exclusive-turn.ts';
+import { guardedConnection } from './guarded-connection.ts';
 import { Mutex } from './mutex.ts';
-import { type CallbackConnection, mysqlWireSession, refuseAutocommitOff } from './mysql-wire.ts';
+import { MysqlGate } from './mysql-gate.ts';
+import { plainMysqlSession, type WireConnection } from './mysql-wire.ts';
 import { resourceOf } from './resource-registry.ts';
-import { beginImmediate, type SqliteDatabase, sqliteWireSession } from './sqlite-wire.ts';
-import { openGate, type StatementGate, StatementWatch } from './statement-watch.ts';
-import { joinedView, joinPlainUse, type PlainRepositories, type Runner } from './typeorm-joining.ts';
+import type { Runner } from './shared-runner.ts';
+import { SqliteGate } from './sqlite-gate.ts';
+import { beginImmediate, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
+import { StatementWatch } from './statement-watch.ts';
+import { type JoinedRunner, joinedView, joinPlainUse, type PlainRepositories } from './typeorm-joining.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
 /** What may be set for the units of a DataSource. */
@@ -47,52 +52,107 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
   }
   const dialect = sqlite ? sqliteDialect : mysqlDialect();
   const mutex = sqlite ? new Mutex() : undefined;
-  const runners = new WeakMap<UnitOfWork, Runner>();
+  const turn = mutex && (() => exclusiveTurn(mutex, dataSource));
+  const joinedUnits = new WeakMap<UnitOfWork, JoinedRunner>();
   let settings: Required<TypeormUnitSettings> = { ...DEFAULT_UNIT_SETTINGS, plainRepositories: 'join' };
   const createQueryRunner = joinPlainUse({
     dataSource: dataSource as unknown as { createQueryRunner(mode?: never): Runner },
     mode: () => settings.plainRepositories,
-    runnerOf: (unit) => runners.get(unit),
-    mutex,
+    joinedOf: (unit) => joinedUnits.get(unit),
+    turn,
   });
 
-  const sessionOn = (native: unknown, gate: StatementGate): SqlSession =>
-    sqlite ? sqliteWireSession(native as SqliteDatabase, gate) : mysqlWireSession(native as CallbackConnection, gate, dialect);
+  const join = (unit: UnitOfWork, runner: Runner): EntityManager => {
+    const joined: JoinedRunner = {
+      unit,
+      runner,
+      managerOf: (view) => managerOf(dataSource, view),
+      guarded: (native) => (sqlite ? native : guardedConnection(native as object, unit)),
+      nested: [],
+    };
+    joinedUnits.set(unit, joined);
+    return managerOf(dataSource, joinedView(joined));
+  };
 
-  const connect: Connect = async (unit) => {
-    const free = await mutex?.take();
+  const connectMysql: Connect = async (unit) => {
     const runner = createQueryRunner();
-    const watch = new StatementWatch(unit, dialect, settings.onLockTimeout);
-    let session: SqlSession;
-    let native: unknown;
     try {
-      native = await runner.connect();
-      session = sqlite
-        ? sqliteWireSession(native as SqliteDatabase, watch)
-        : mysqlWireSession(native as CallbackConnection, watch, dialect);
+      const native = (await runner.connect()) as WireConnection;
+      const multipleStatements = native.config?.multipleStatements === true;
+      const watch = new StatementWatch({ unit, dialect, onLockTimeout: settings.onLockTimeout, multipleStatements });
+      const gate = new MysqlGate(native, unit, watch, dialect);
+      return {
+        handle: join(unit, runner),
+        session: gate.session,
+        begin: async () => {
+          await startTransaction(runner, unit.isolationLevel);
+          gate.refuseAutocommitOff();
+        },
+        quiet: () => gate.quiet(),
+        commit: () => commitOutermost(runner),
+        rollback: async () => {
+          await gate.quietForRollback();
+          await rollBackOutermost(runner);
+        },
+        release: async (broken) => {
+          joinedUnits.delete(unit);
+          if (!gate.leave() || broken) native.destroy();
+          await runner.release();
+        },
+      };
     } catch (error) {
-      free?.();
-      if (!sqlite) await runner.release();
+      await runner.release();
       throw error;
     }
-    const unwatch = watchRunner(runner, watch);
-    runners.set(unit, runner);
+  };
+
+  const connectSqlite: Connect = async (unit) => {
+    const free = await (turn as () => Promise<() => void>)();
+    try {
+      // The one runner of the DataSource, and its one connection.
+      const runner = createQueryRunner();
+      const database = (await runner.connect()) as SqliteDatabase;
+      const gate = new SqliteGate(database, unit, new StatementWatch({ unit, dialect, onLockTimeout: settings.onLockTimeout }));
+      return sqliteConnection(unit, runner, database, gate, free);
+    } catch (error) {
+      free();
+      throw error;
+    }
+  };
+
+  function sqliteConnection(
+    unit: ConnectedUnit,
+    runner: Runner,
+    database: SqliteDatabase,
+    gate: SqliteGate,
+    free: () => void,
+  ): UnitConnection {
+    putInOrder(runner, database);
+    const { query } = runner;
+    runner.query = (sql, parameters, structured) =>
+      gate.run(sql, () =>
+        // A deferred transaction's first write fails at once when another connection writes (P-W9).
+        sql === 'BEGIN TRANSACTION' ? beginImmediate(database) : query.call(runner, sql, parameters, structured),
+      );
     return {
-      handle: managerOf(dataSource, joinedView(runner, unit)),
-      session,
-      begin: (isolationLevel) => watch.unwatched(() => begin(runner, isolationLevel, sqlite ? (native as SqliteDatabase) : undefined)),
-      commit: () => watch.unwatched(() => runner.commitTransaction()),
-      rollback: () => watch.unwatched(() => rollBackAll(runner)),
-      release: async (broken) => {
-        runners.delete(unit);
-        unwatch();
-        free?.();
-        if (sqlite) return;
-        if (broken) (native as { destroy?(): void } | undefined)?.destroy?.();
-        await runner.release();
+      handle: join(unit, runner),
+      session: gate.session,
+      // SQLite has one level, SERIALIZABLE; asking TypeORM for another would only set a pragma.
+      begin: () => startTransaction(runner, undefined),
+      quiet: () => gate.quiet(),
+      commit: () => commitOutermost(runner),
+      rollback: async () => {
+        await gate.quiet();
+        if (database.inTransaction) await rollBackOutermost(runner);
+      },
+      release: async () => {
+        joinedUnits.delete(unit);
+        Reflect.deleteProperty(runner, 'query');
+        putInOrder(runner, database);
+        free();
       },
     };
-  };
+  }
 
   const resource: TypeormResource = {
     key: dataSource,
@@ -101,13 +161,17 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
     configure: (given) => {
       settings = { ...settings, ...given };
     },
-    run: (options, fn, attempt = 1) =>
-      runUnit({ resource, connect, isolationLevel: options.isolationLevel, attempt, logger: settings.logger }, fn),
+    run: (options, fn, attempt = 1) => {
+      const isolationLevel = options.isolationLevel ?? levelOf(dataSource);
+      const connect = sqlite ? connectSqlite : connectMysql;
+      return runUnit({ resource, connect, isolationLevel, attempt, logger: settings.logger }, fn);
+    },
     withSession: async (fn) => {
-      const free = await mutex?.take();
+      const free = await turn?.();
       const runner = createQueryRunner();
       try {
-        return await fn(sessionOn(await runner.connect(), openGate));
+        const native = await runner.connect();
+        return await fn(sqlite ? sessionOfDatabase(native as SqliteDatabase) : plainMysqlSession(native as WireConnection, dialect));
       } finally {
         free?.();
         if (!sqlite) await runner.release();
@@ -117,66 +181,43 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
   return resource;
 }
 
+// DataSource-wide since TypeORM 1.
+function levelOf(dataSource: DataSource): IsolationLevel | undefined {
+  return (dataSource.options as { isolationLevel?: IsolationLevel }).isolationLevel;
+}
+
 function managerOf(dataSource: DataSource, runner: Runner): EntityManager {
   return dataSource.createEntityManager(runner as unknown as QueryRunner);
 }
 
-/**
- * Begins through TypeORM, so that its subscribers are told and nested transactions become savepoints. SQLite begins
- * IMMEDIATE: a deferred transaction's first write fails at once when another connection writes (P-W9).
- */
-async function begin(runner: Runner, isolationLevel: IsolationLevel | undefined, sqlite: SqliteDatabase | undefined): Promise<void> {
-  const query = runner.query;
-  let answer: unknown;
-  runner.query = async (sql, parameters, structured) => {
-    if (sqlite && sql === 'BEGIN TRANSACTION') return await beginImmediate(sqlite);
-    const given = await query.call(runner, sql, parameters, structured);
-    if (sql === 'START TRANSACTION') answer = given;
-    return given;
-  };
-  try {
-    // SQLite has one level, SERIALIZABLE; asking TypeORM for another would only set a pragma.
-    await (sqlite || isolationLevel === undefined ? runner.startTransaction() : runner.startTransaction(isolationLevel));
-  } finally {
-    runner.query = query;
-  }
-  if (answer !== undefined) refuseAutocommitOff(answer);
+/** Begins through TypeORM, so that its subscribers are told and nested transactions become savepoints. */
+function startTransaction(runner: Runner, isolationLevel: IsolationLevel | undefined): Promise<void> {
+  return isolationLevel === undefined ? runner.startTransaction() : runner.startTransaction(isolationLevel);
 }
 
-/** Rolls back through every savepoint that was left open. */
-async function rollBackAll(runner: Runner): Promise<void> {
-  while (runner.isTransactionActive) await runner.rollbackTransaction();
+/** Sends nothing when a nested transaction is still open: TypeORM would only release its savepoint. */
+async function commitOutermost(runner: Runner): Promise<void> {
+  if ((runner.transactionDepth ?? 1) > 1) return;
+  await runner.commitTransaction();
 }
 
-/** Watches every statement of this runner instance; returns what ends that. */
-function watchRunner(runner: Runner, watch: StatementWatch): () => void {
-  const { query, stream } = runner;
-  runner.query = async (sql, parameters, structured) => {
-    // The structured form holds the driver's own answer, whose status flags the watch needs.
-    const result = (await watch.run(
-      sql,
-      () => query.call(runner, sql, parameters, true),
-      (answer) => (answer as { raw?: unknown } | undefined)?.raw,
-    )) as { raw: unknown } | undefined;
-    return structured ? result : result?.raw;
-  };
-  runner.stream = async (sql, ...rest) => {
-    watch.before(sql);
-    const stopped = stream.call(runner, sql, ...rest);
-    const opened = (await stopped) as { once?(event: string, listener: (error: unknown) => void): void };
-    opened.once?.('error', (error) => watch.failed(sql, error));
-    return opened;
-  };
-  return () => {
-    Reflect.deleteProperty(runner, 'query');
-    Reflect.deleteProperty(runner, 'stream');
-  };
+/** Past the savepoints that were left open, which may be gone. */
+async function rollBackOutermost(runner: Runner): Promise<void> {
+  if (runner.transactionDepth !== undefined) runner.transactionDepth = 1;
+  if (runner.isTransactionActive) await runner.rollbackTransaction();
+}
+
+/** SQLite's shared runner must not believe in a transaction that is no more: the next unit would be a savepoint of it. */
+function putInOrder(runner: Runner, database: SqliteDatabase): void {
+  if (database.inTransaction) database.exec('ROLLBACK');
+  runner.isTransactionActive = false;
+  if (runner.transactionDepth !== undefined) runner.transactionDepth = 0;
 }
 
 /** The framework's statements on a runner with a transaction that somebody else ends. */
 export async function sessionOfRunner(runner: QueryRunner, dataSource: DataSource): Promise<SqlSession> {
   const native: unknown = await runner.connect();
   return dataSource.options.type === 'better-sqlite3'
-    ? sqliteWireSession(native as SqliteDatabase, openGate)
-    : mysqlWireSession(native as CallbackConnection, openGate, mysqlDialect());
+    ? sessionOfDatabase(native as SqliteDatabase)
+    : plainMysqlSession(native as WireConnection, mysqlDialect());
 }

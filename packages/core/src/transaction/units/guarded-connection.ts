@@ -1,0 +1,37 @@
+import { TxboxError } from '../../runtime/error.ts';
+import type { UnitOfWork } from '../unit-of-work.ts';
+import { isOver } from '../unit-of-work.ts';
+
+const OURS = new Set(['beginTransaction', 'commit', 'rollback', 'release', 'destroy', 'close', 'end', 'changeUser', 'reset']);
+
+/**
+ * The unit's mysql2 connection as users see it, in either flavour: the transaction itself stays the framework's, and after
+ * its end nothing can be sent, for by then the connection is somebody else's.
+ */
+export function guardedConnection<T extends object>(connection: T, unit: UnitOfWork): T {
+  return new Proxy(connection, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name, target);
+      if (name === 'connection' && typeof value === 'object' && value !== null) return guardedConnection(value, unit);
+      if (typeof value !== 'function') return value;
+      if (name === 'promise') return (...args: unknown[]) => guardedConnection(value.apply(target, args) as object, unit);
+      if (typeof name !== 'string' || name === 'constructor') return value;
+      return (...args: unknown[]) => {
+        if (OURS.has(name)) throw notYours(name, unit);
+        if (isOver(unit.state) && (name === 'query' || name === 'execute' || name === 'prepare')) {
+          throw new TxboxError(
+            'UNIT_CLOSED',
+            `${name}() was called on the connection of a transaction that is over (${unit.state}): await everything inside the transaction.`,
+          );
+        }
+        return value.apply(target, args) as unknown;
+      };
+    },
+  });
+}
+
+function notYours(name: string, unit: UnitOfWork): TxboxError {
+  const text = `${name}() was called on a transaction's connection, which the framework begins, ends and releases by itself`;
+  unit.doomWith({ reason: text });
+  return new TxboxError('UNIT_DOOMED', `${text}. Return or throw to end the transaction.`);
+}
