@@ -6,20 +6,33 @@ export interface Connectable {
   disconnect(): Promise<void>;
 }
 
+/** A client that was made and not connected yet. */
+export interface NewClient<Client extends Connectable> {
+  readonly client: Client;
+  /** Ends its connections at once; it makes no others. */
+  cut(): void;
+}
+
 interface Tenant<Client> {
   readonly client: Promise<Client>;
   /** Settled when the client is disconnected. */
   readonly gone: PromiseWithResolvers<void>;
+  cut: () => void;
   uses: number;
+  /** Replaced: it serves nobody new. */
   retired: boolean;
+  leaving: boolean;
 }
+
+/** How long uses in flight may take to end, and a client to say goodbye, before its connections are cut. */
+const GOODBYE_MS = 3_000;
 
 /**
  * One client that is connected when it is first needed and replaced when it is no longer trusted: kafkajs keeps asking
  * on a connection that went silent, and one topic that is gone spoils its metadata of all others.
  */
 export class ClientSlot<Client extends Connectable> {
-  readonly #create: () => Promise<Client>;
+  readonly #create: () => Promise<NewClient<Client>>;
   readonly #isStale: (error: unknown) => boolean;
   readonly #what: string;
   readonly #tenants: Set<Tenant<Client>> = new Set();
@@ -27,7 +40,7 @@ export class ClientSlot<Client extends Connectable> {
   #closed = false;
 
   /** `isStale`: whether a use that failed so speaks against the client; then the next use gets another one. */
-  constructor(what: string, create: () => Promise<Client>, isStale: (error: unknown) => boolean) {
+  constructor(what: string, create: () => Promise<NewClient<Client>>, isStale: (error: unknown) => boolean) {
     this.#what = what;
     this.#create = create;
     this.#isStale = isStale;
@@ -55,29 +68,25 @@ export class ClientSlot<Client extends Connectable> {
     if (this.#current) this.#retire(this.#current);
   }
 
-  /** Waits for uses in flight. May be called twice. */
+  /** Waits a few seconds for uses in flight, then they reject. May be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
     this.renew();
-    await Promise.all([...this.#tenants].map((tenant) => tenant.gone.promise));
+    const tenants = [...this.#tenants];
+    const late = setTimeout(() => {
+      for (const tenant of tenants) tenant.cut();
+    }, GOODBYE_MS);
+    await Promise.all(tenants.map((tenant) => tenant.gone.promise));
+    clearTimeout(late);
   }
 
   #moveIn(): Tenant<Client> {
-    const tenant = { client: this.#connect(), gone: Promise.withResolvers<void>(), uses: 0, retired: false };
+    const made = this.#create();
+    const cut = (): void => void made.then((one) => one.cut()).catch(() => undefined);
+    const tenant = { client: connected(made), gone: Promise.withResolvers<void>(), cut, uses: 0, retired: false, leaving: false };
     this.#tenants.add(tenant);
     tenant.client.catch(() => this.#retire(tenant));
     return tenant;
-  }
-
-  async #connect(): Promise<Client> {
-    const client = await this.#create();
-    try {
-      await client.connect();
-    } catch (error) {
-      await client.disconnect().catch(() => undefined);
-      throw error;
-    }
-    return client;
   }
 
   #retire(tenant: Tenant<Client>): void {
@@ -87,17 +96,32 @@ export class ClientSlot<Client extends Connectable> {
   }
 
   #leaveIfDone(tenant: Tenant<Client>): void {
-    if (!tenant.retired || tenant.uses > 0 || !this.#tenants.has(tenant)) return;
-    this.#tenants.delete(tenant);
+    if (!tenant.retired || tenant.uses > 0 || tenant.leaving) return;
+    tenant.leaving = true;
     void this.#disconnect(tenant);
   }
 
-  async #disconnect({ client, gone }: Tenant<Client>): Promise<void> {
+  async #disconnect(tenant: Tenant<Client>): Promise<void> {
+    const late = setTimeout(tenant.cut, GOODBYE_MS);
     try {
-      await (await client).disconnect();
+      await (await tenant.client).disconnect();
     } catch {
       // A client that never came to be, or that cannot say goodbye, is gone all the same.
     }
-    gone.resolve();
+    clearTimeout(late);
+    tenant.cut();
+    this.#tenants.delete(tenant);
+    tenant.gone.resolve();
   }
+}
+
+async function connected<Client extends Connectable>(made: Promise<NewClient<Client>>): Promise<Client> {
+  const { client } = await made;
+  try {
+    await client.connect();
+  } catch (error) {
+    await client.disconnect().catch(() => undefined);
+    throw error;
+  }
+  return client;
 }

@@ -37,9 +37,9 @@ export async function loadKafkajs(patchIdleTimer: boolean): Promise<Kafkajs> {
 
 /**
  * A client: the factory of producers, consumers and admins, which share nothing but their options.
- * `socketFactory`: who makes its connections; default kafkajs itself.
+ * `socketFactory`: makes its connections.
  */
-export function createClient({ Kafka, logLevel }: Kafkajs, options: KafkajsOptions, socketFactory?: ISocketFactory): Kafka {
+export function createClient({ Kafka, logLevel }: Kafkajs, options: KafkajsOptions, socketFactory: ISocketFactory): Kafka {
   const { brokers, clientId, ssl, sasl, connectionTimeoutMs, requestTimeoutMs, logger } = options;
   return new Kafka({
     brokers: [...brokers],
@@ -51,7 +51,7 @@ export function createClient({ Kafka, logLevel }: Kafkajs, options: KafkajsOptio
     authenticationTimeout: connectionTimeoutMs,
     requestTimeout: requestTimeoutMs,
     enforceRequestTimeout: true,
-    ...(socketFactory ? { socketFactory } : {}),
+    socketFactory,
     retry: CLIENT_RETRY,
     logLevel: logLevel.WARN,
     logCreator: () => (entry) => forward(entry, entry.level === logLevel.ERROR, logger),

@@ -1,7 +1,8 @@
 import type { Admin } from 'kafkajs';
-import { ClientSlot } from './client-slot.ts';
+import { ClientSlot, type NewClient } from './client-slot.ts';
 import { createClient, type KafkajsOptions, loadKafkajs } from './kafkajs-client.ts';
 import { topicErrorOf, unavailable } from './kafkajs-errors.ts';
+import { Sockets } from './kafkajs-sockets.ts';
 
 /** Places of a lane's log. */
 export interface LaneBounds {
@@ -19,7 +20,7 @@ export class TopicDirectory {
     // An admin that failed may keep a topic in mind that is gone, and would fail for ever.
     this.#slot = new ClientSlot(
       what,
-      async () => createClient(await loadKafkajs(options.patchIdleTimer), options).admin(),
+      async () => await newAdmin(options),
       () => true,
     );
   }
@@ -69,4 +70,10 @@ export class TopicDirectory {
       throw (topic === undefined ? undefined : topicErrorOf(error, topic)) ?? unavailable(error, what);
     }
   }
+}
+
+async function newAdmin(options: KafkajsOptions): Promise<NewClient<Admin>> {
+  const sockets = new Sockets();
+  const client = createClient(await loadKafkajs(options.patchIdleTimer), options, sockets.factory).admin();
+  return { client, cut: () => sockets.cut() };
 }

@@ -1,13 +1,16 @@
-import { describe, expect, it } from 'vitest';
-import { ClientSlot, type Connectable } from '../src/client-slot.ts';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ClientSlot, type Connectable, type NewClient } from '../src/client-slot.ts';
 
 class Client implements Connectable {
   connected = 0;
   disconnected = 0;
+  /** Never settles but by a cut. */
+  readonly stuck: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #failure: Error | undefined;
 
   constructor(failure?: Error) {
     this.#failure = failure;
+    this.stuck.promise.catch(() => undefined);
   }
 
   async connect(): Promise<void> {
@@ -22,10 +25,10 @@ class Client implements Connectable {
 
 function slotOf(...clients: Client[]): { slot: ClientSlot<Client>; made: Client[] } {
   const made: Client[] = [];
-  const create = async (): Promise<Client> => {
+  const create = async (): Promise<NewClient<Client>> => {
     const client = clients[made.length] ?? new Client();
     made.push(client);
-    return client;
+    return { client, cut: () => client.stuck.reject(new Error('cut')) };
   };
   return { slot: new ClientSlot('It', create, (error) => (error as Error).message === 'stale'), made };
 }
@@ -84,5 +87,18 @@ describe('a slot', () => {
     busy.resolve();
     await Promise.all([using, closing, slot.close()]);
     expect(made[0]?.disconnected).toBe(1);
+  });
+
+  it('cuts the connections of a client that would not end', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const { slot } = slotOf();
+    const using = slot.use(async (client) => await client.stuck.promise).catch((error: Error) => error.message);
+    const closing = slot.close();
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(await using).toBe('cut');
+    await closing;
   });
 });

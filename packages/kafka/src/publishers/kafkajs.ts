@@ -13,10 +13,11 @@ import {
   type WireRecord,
 } from '@txbox/core/spi';
 import type { IHeaders, Message, Producer, RecordMetadata } from 'kafkajs';
-import { ClientSlot } from '../client-slot.ts';
+import { ClientSlot, type NewClient } from '../client-slot.ts';
 import { CONNECTION_DEFAULTS, connectionRules, type KafkaConnectionOptions, type ResolvedConnection } from '../kafka-options.ts';
 import { CLIENT_RETRY, createClient, loadKafkajs } from '../kafkajs-client.ts';
 import { classify, isStaleClient, reasonOf, topicErrorOf, unavailable } from '../kafkajs-errors.ts';
+import { Sockets } from '../kafkajs-sockets.ts';
 import { TopicDirectory } from '../kafkajs-topics.ts';
 
 /** What {@link kafkajs} takes. */
@@ -136,9 +137,9 @@ class KafkajsPublisher implements Publisher {
     return slot;
   }
 
-  async #newProducer(): Promise<Producer> {
-    const kafkajs = await loadKafkajs(this.#options.patchIdleTimer);
-    return createClient(kafkajs, this.#options).producer({
+  async #newProducer(): Promise<NewClient<Producer>> {
+    const sockets = new Sockets();
+    const client = createClient(await loadKafkajs(this.#options.patchIdleTimer), this.#options, sockets.factory).producer({
       idempotent: false,
       allowAutoTopicCreation: false,
       // The partition is the caller's choice, always.
@@ -147,6 +148,7 @@ class KafkajsPublisher implements Publisher {
       metadataMaxAge: Number.MAX_SAFE_INTEGER,
       retry: CLIENT_RETRY,
     });
+    return { client, cut: () => sockets.cut() };
   }
 
   async #refuseMissingPartition(topic: string, partition: number): Promise<void> {

@@ -23,7 +23,8 @@ export class Lane {
   /** Behind everything the consumer has seen of the log, records that are never delivered included. */
   scanned = 0n;
   access: LaneAccess | undefined;
-  running: Promise<void> | undefined;
+  /** Batches are being given out. */
+  busy = false;
   paused = true;
   /** No checkpoint will be stored any more. */
   ended = false;

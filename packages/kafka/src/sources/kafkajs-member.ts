@@ -1,33 +1,15 @@
-import { backoffMs, type Clock, type Delivery, type SubscribeOptions, TxboxError } from '@txbox/core/spi';
+import { backoffMs, TxboxError } from '@txbox/core/spi';
 import type { Consumer, EachBatchPayload, RetryOptions } from 'kafkajs';
-import { createClient, type KafkajsOptions, loadKafkajs } from '../kafkajs-client.ts';
-import { isLostAssignment, unavailable } from '../kafkajs-errors.ts';
+import { createClient, loadKafkajs } from '../kafkajs-client.ts';
 import { Sockets } from '../kafkajs-sockets.ts';
-import type { TopicDirectory } from '../kafkajs-topics.ts';
 import { balancedAssigner } from './kafkajs-assigner.ts';
+import { LaneBatches } from './kafkajs-batches.ts';
 import { Lane } from './kafkajs-lane.ts';
-
-/** How a member reads; see `KafkajsSourceOptions`. */
-export interface MemberOptions extends KafkajsOptions {
-  readonly sessionTimeoutMs: number;
-  readonly maxWaitMs: number;
-  readonly maxLaneBytes: number;
-}
-
-/** What a member works with. */
-export interface MemberContext {
-  readonly options: MemberOptions;
-  readonly subscribe: SubscribeOptions;
-  readonly directory: TopicDirectory;
-  readonly clock: Clock;
-  report(error: unknown): void;
-}
+import type { MemberContext } from './kafkajs-member-context.ts';
 
 /** Attempts at one thing inside kafkajs, over about twenty seconds: joining waits for batches at work that long. */
 const CONSUMER_RETRY: RetryOptions = { initialRetryTime: 50, maxRetryTime: 2_000, factor: 0.2, multiplier: 2, retries: 14 };
-const STALL_BACKOFF = { baseMs: 50, capMs: 2_000 };
-const COMMIT_BACKOFF = { baseMs: 100, capMs: 1_000 };
-const COMMIT_ATTEMPTS = 4;
+const LOCATE_BACKOFF = { baseMs: 50, capMs: 2_000 };
 /** How long a consumer may take over its goodbye before its connections are cut. */
 const GOODBYE_MS = 3_000;
 
@@ -50,7 +32,7 @@ const GOODBYE_MS = 3_000;
 export class GroupMember {
   readonly #context: MemberContext;
   readonly #lanes: Map<string, Lane> = new Map();
-  readonly #batches: Set<Promise<void>> = new Set();
+  readonly #batches: LaneBatches;
   readonly #failed: PromiseWithResolvers<never> = Promise.withResolvers();
   readonly #sockets: Sockets = new Sockets();
   #consumer: Consumer | undefined;
@@ -63,6 +45,12 @@ export class GroupMember {
   constructor(context: MemberContext) {
     this.#context = context;
     this.#lifeSignAt = context.clock.monotonic();
+    this.#batches = new LaneBatches(context, {
+      onRoom: (lane) => {
+        if (!lane.signal.aborted && lane.paused && lane.position !== undefined) this.#resume(lane);
+      },
+      onRebalance: () => this.#drain(),
+    });
     this.#failed.promise.catch(() => undefined);
   }
 
@@ -75,7 +63,7 @@ export class GroupMember {
       await Promise.race([this.#failed.promise, untilAborted(signal)]);
       this.#stopping = true;
       this.#release();
-      await Promise.all(this.#batches);
+      await this.#batches.drained();
     } finally {
       watching.abort();
       this.#end();
@@ -85,7 +73,7 @@ export class GroupMember {
 
   /** Resolves when no batch runs any more. */
   async drained(): Promise<void> {
-    await Promise.all(this.#batches);
+    await this.#batches.drained();
   }
 
   async lag(): Promise<bigint | undefined> {
@@ -136,10 +124,12 @@ export class GroupMember {
       .catch((error: unknown) => this.#failed.reject(error));
   }
 
-  /** Asked by kafkajs before it joins, again and again. */
+  /** Asked by kafkajs before it joins, again and again. Who joins lets go of what it had. */
   #mayJoin(): boolean {
     this.#drain();
-    return this.#batches.size === 0;
+    if (this.#batches.atWork) return false;
+    for (const lane of this.#lanes.values()) lane.end();
+    return true;
   }
 
   #drain(): void {
@@ -193,7 +183,7 @@ export class GroupMember {
         return;
       } catch (error) {
         report(error);
-        await clock.sleep(backoffMs(STALL_BACKOFF, failures));
+        await clock.sleep(backoffMs(LOCATE_BACKOFF, failures));
       }
     }
   }
@@ -212,8 +202,8 @@ export class GroupMember {
     lane.access = { commitOffsetsIfNecessary, heartbeat };
     lane.append(batch.messages, BigInt(batch.lastOffset()) + 1n);
     resolveOffset(batch.lastOffset());
-    if (this.#isFull(lane)) this.#pause(lane);
-    this.#pump(lane);
+    if (lane.queuedBytes >= this.#context.options.maxLaneBytes) this.#pause(lane);
+    this.#batches.pump(lane);
   }
 
   /** kafkajs skips runs of records that are never delivered (marks of transactions) without telling anybody else. */
@@ -234,10 +224,6 @@ export class GroupMember {
     if (next > lane.scanned) lane.scanned = next;
   }
 
-  #isFull(lane: Lane): boolean {
-    return lane.queued >= this.#context.subscribe.batchSize || lane.queuedBytes >= this.#context.options.maxLaneBytes;
-  }
-
   #pause(lane: Lane): void {
     lane.paused = true;
     this.#tell((consumer) => consumer.pause([{ topic: lane.topic, partitions: [lane.partition] }]));
@@ -254,95 +240,6 @@ export class GroupMember {
     } catch {
       // A consumer that has crashed takes no orders; its end is on its way.
     }
-  }
-
-  #pump(lane: Lane): void {
-    if (lane.running) return;
-    const running = this.#runBatches(lane);
-    lane.running = running;
-    this.#batches.add(running);
-    void running.then(() => {
-      lane.running = undefined;
-      this.#batches.delete(running);
-    });
-  }
-
-  /** Gives out one batch after another until the queue is empty or the lane is to go. Never rejects. */
-  async #runBatches(lane: Lane): Promise<void> {
-    const { subscribe, clock, report } = this.#context;
-    let stalls = 0;
-    while (!lane.signal.aborted && lane.queued > 0) {
-      const began = lane.done;
-      try {
-        await this.#runBatch(lane, lane.head(subscribe.batchSize));
-      } catch (error) {
-        report(error);
-      }
-      if (!lane.signal.aborted && lane.paused && lane.position !== undefined && !this.#isFull(lane)) this.#resume(lane);
-      stalls = lane.done === began ? stalls + 1 : 0;
-      if (stalls > 0) await clock.sleep(backoffMs(STALL_BACKOFF, stalls), lane.signal);
-    }
-  }
-
-  async #runBatch(lane: Lane, deliveries: readonly Delivery[]): Promise<void> {
-    const { topic, partition, signal } = lane;
-    await this.#context.subscribe.onBatch({
-      topic,
-      partition,
-      deliveries,
-      signal,
-      heartbeat: async () => await this.#heartbeat(lane),
-      checkpoint: async (offset) => await this.#checkpoint(lane, offset + 1n),
-    });
-  }
-
-  async #heartbeat(lane: Lane): Promise<void> {
-    if (lane.ended) throw this.#lost(lane);
-    try {
-      await lane.access?.heartbeat();
-    } catch (error) {
-      if (protocolRebalance(error)) this.#drain();
-      else if (isLostAssignment(error)) {
-        lane.end();
-        throw this.#lost(lane, error);
-      }
-      // Any other failure is met by kafkajs's own heartbeats as well, which decide what follows.
-    }
-    if (lane.ended) throw this.#lost(lane);
-  }
-
-  /**
-   * Stores an offset under the generation in which the lane was assigned. kafkajs takes the present generation for each
-   * attempt, and a broker stores whatever a member of the group sends, its lanes or not; so every attempt is made here,
-   * right after looking whether the lane is still held (P-I1).
-   */
-  async #checkpoint(lane: Lane, nextOffset: bigint): Promise<void> {
-    const { topic, partition } = lane;
-    for (let failures = 0; ; ) {
-      if (lane.ended || !lane.access) throw this.#lost(lane);
-      try {
-        await lane.access.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset: String(nextOffset) }] }] });
-        lane.advance(nextOffset);
-        return;
-      } catch (error) {
-        if (isLostAssignment(error)) {
-          lane.end();
-          throw this.#lost(lane, error);
-        }
-        failures += 1;
-        if (failures === COMMIT_ATTEMPTS) throw unavailable(error, `The checkpoint of partition ${partition} of ${topic} is not stored`);
-      }
-      await this.#context.clock.sleep(backoffMs(COMMIT_BACKOFF, failures));
-    }
-  }
-
-  #lost({ topic, partition }: Lane, cause?: unknown): TxboxError {
-    const { group } = this.#context.subscribe;
-    return new TxboxError(
-      'ASSIGNMENT_LOST',
-      `Partition ${partition} of ${topic} is no longer assigned to this member of group ${group}: another goes on after its last checkpoint.`,
-      { details: { group, topic, partition }, cause },
-    );
   }
 
   #showLife(): void {
@@ -382,10 +279,6 @@ function keyOf(topic: string, partition: number): string {
 
 function latest(a: bigint, b: bigint): bigint {
   return a > b ? a : b;
-}
-
-function protocolRebalance(error: unknown): boolean {
-  return (error as { type?: unknown } | null)?.type === 'REBALANCE_IN_PROGRESS';
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {

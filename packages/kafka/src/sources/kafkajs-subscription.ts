@@ -1,6 +1,7 @@
 import { backoffMs, isTxboxError, type Subscription } from '@txbox/core/spi';
 import { unavailable } from '../kafkajs-errors.ts';
-import { GroupMember, type MemberContext } from './kafkajs-member.ts';
+import { GroupMember } from './kafkajs-member.ts';
+import type { MemberContext } from './kafkajs-member-context.ts';
 
 const RESTART_BACKOFF = { baseMs: 200, capMs: 10_000 };
 const MISSING_TOPIC_LOOK_MS = 5_000;

@@ -1,7 +1,7 @@
 import { checkOptions, flag, integerWithin, type MessageSource, systemClock } from '@txbox/core/spi';
 import { CONNECTION_DEFAULTS, connectionRules, type KafkaConnectionOptions } from '../kafka-options.ts';
 import { TopicDirectory } from '../kafkajs-topics.ts';
-import type { MemberOptions } from './kafkajs-member.ts';
+import type { MemberOptions } from './kafkajs-member-context.ts';
 import { KafkajsSubscription } from './kafkajs-subscription.ts';
 
 /** What {@link kafkajsSource} takes. */
@@ -12,9 +12,12 @@ export interface KafkajsSourceOptions extends KafkaConnectionOptions {
    * `group.max.session.timeout.ms` (1,800,000). Default 30,000.
    */
   readonly sessionTimeoutMs?: number;
-  /** How long a broker holds a fetch that finds nothing, milliseconds. Default 200. */
+  /** How long a broker holds a fetch that finds nothing, milliseconds. Records do not wait for it; shorter costs idle processes more. Default 200. */
   readonly maxWaitMs?: number;
-  /** Bytes fetched at once for a partition; up to twice as many are held, and a larger record still comes alone. Default 1,048,576. */
+  /**
+   * Bytes fetched at once for a partition, and held for it before fetching pauses; together not quite twice as many. A
+   * producer's batch that is larger still comes whole. Default 1,048,576.
+   */
   readonly maxLaneBytes?: number;
   /** Whether to repair a timer of kafkajs 2.2.4 that keeps idle processes busy (for the whole process). Default `true`. */
   readonly patchIdleTimer?: boolean;
