@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { formatTotals, type Totals } from './totals.ts';
+import { formatTotals, type SuiteTotals, type Totals } from './totals.ts';
 
 /** One line of the table. */
 interface Suite {
@@ -30,6 +30,8 @@ const ROOT = join(import.meta.dirname, '..');
 const VITEST = [join(ROOT, 'node_modules/.bin/vitest'), 'run'];
 /** The budgets hold for a plain run; the full product takes longer. */
 const FULL_RUN_FACTOR = 10;
+/** Failures of one suite that are named again at the end. */
+const MAX_NAMED = 20;
 
 const [run = 'test', ...args] = process.argv.slice(2);
 const table = JSON.parse(readFileSync(process.env['TXBOX_SUITES'] ?? join(ROOT, 'tools/suites.json'), 'utf8')) as Suite[];
@@ -117,13 +119,15 @@ async function runSuite(suite: Suite, env: Readonly<Record<string, string>>): Pr
   ];
   report.push([`${suite.name}: ${formatTotals(counted)} in ${seconds} s`, ...notes].join(', '));
   say(report.at(-1) ?? '');
+  report.push(...counted.failures.slice(0, MAX_NAMED).map((failure) => `  failed: ${failure}`));
 }
 
-function readTotals(file: string): Totals {
+function readTotals(file: string): SuiteTotals {
+  const none = { passed: 0, failed: 0, skipped: 0, failures: [] };
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Totals;
+    return { ...none, ...(JSON.parse(readFileSync(file, 'utf8')) as Totals) };
   } catch {
-    return { passed: 0, failed: 0, skipped: 0 }; // the runner never came to its end
+    return none; // the runner never came to its end
   }
 }
 

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestModule } from 'vitest/node';
-import { formatTotals, type Totals } from './totals.ts';
+import { formatTotals, type SuiteTotals } from './totals.ts';
 
 /**
  * Counts a run's tests. With `TXBOX_TOTALS_FILE` set the counts go there as JSON (a runner sums them); else
@@ -8,18 +8,29 @@ import { formatTotals, type Totals } from './totals.ts';
  */
 export default class TotalsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
-    const totals: Totals = { passed: 0, failed: errors.length, skipped: 0 };
+    const totals: SuiteTotals = { passed: 0, failed: 0, skipped: 0, failures: [] };
+    const fail = (where: string, error: unknown): void => {
+      totals.failed += 1;
+      totals.failures.push(`${where}: ${firstLine(error)}`);
+    };
+    for (const error of errors) fail('outside of any test', error);
     for (const module of modules) {
-      totals.failed += module.errors().length;
+      for (const error of module.errors()) fail(module.relativeModuleId, error);
       // A hook of a suite that failed: its tests count as skipped.
-      for (const suite of module.children.allSuites()) totals.failed += suite.errors().length;
+      for (const suite of module.children.allSuites()) for (const error of suite.errors()) fail(`a hook of ${suite.fullName}`, error);
       for (const test of module.children.allTests()) {
-        const { state } = test.result();
-        totals[state === 'pending' ? 'skipped' : state] += 1;
+        const { state, errors: reasons } = test.result();
+        if (state === 'failed') fail(test.fullName, reasons[0]);
+        else totals[state === 'pending' ? 'skipped' : state] += 1;
       }
     }
     const file = process.env['TXBOX_TOTALS_FILE'];
     if (file !== undefined) writeFileSync(file, JSON.stringify(totals));
     else process.stdout.write(`${formatTotals(totals)}\n`);
   }
+}
+
+function firstLine(error: unknown): string {
+  const message = (error as { message?: unknown } | undefined)?.message ?? error;
+  return String(message).split('\n', 1)[0]?.slice(0, 300) ?? '';
 }

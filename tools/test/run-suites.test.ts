@@ -7,7 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 const RUNNER = join(import.meta.dirname, '../run-suites.ts');
 const GREEN = 'require("fs").writeFileSync(process.env.TXBOX_TOTALS_FILE, JSON.stringify({ passed: 2, failed: 0, skipped: 1 }))';
 const RED =
-  'require("fs").writeFileSync(process.env.TXBOX_TOTALS_FILE, JSON.stringify({ passed: 1, failed: 3, skipped: 0 })); process.exit(1)';
+  'require("fs").writeFileSync(process.env.TXBOX_TOTALS_FILE, JSON.stringify({ passed: 1, failed: 3, skipped: 0, failures: ["a test: it broke"] })); process.exit(1)';
 
 describe('runner of suites', () => {
   it('sums every suite in the last line of stdout and stderr', async () => {
@@ -19,6 +19,7 @@ describe('runner of suites', () => {
   it('is red when one test failed, and still runs what follows', async () => {
     const run = await runSuites([suite('one', RED), suite('two', GREEN)]);
     expect(run.lastLines).toEqual(['3 passed, 3 failed, 1 skipped', '3 passed, 3 failed, 1 skipped']);
+    expect(run.stderr).toContain('failed: a test: it broke');
     expect(run.code).toBe(1);
   });
 

@@ -23,6 +23,8 @@ try {
     process.exitCode = code;
   });
   await program.parseAsync();
+  // The second signal: what still runs is left where it is.
+  if (forcing.signal.aborted) process.exit();
 } catch (error) {
   process.exitCode = 1;
   if (isTxboxError(error)) output.progress(`txbox: ${error.code}: ${error.message}\nSee ${error.docs}`);

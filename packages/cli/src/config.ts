@@ -1,4 +1,5 @@
 import type { Publisher } from '@txbox/core/spi';
+import type { RelaySettings } from '@txbox/relay';
 
 /** A publisher described as data, for JSON files and environments: `kind` names the adapter, the rest are its options. */
 export interface PublisherData {
@@ -12,8 +13,7 @@ export interface TxboxConfig {
   readonly database?: { readonly url: string; readonly tablePrefix?: string };
   /** Where the relay publishes to. */
   readonly publisher?: Publisher | PublisherData;
-  /** The relay's own settings, see `RelayOptions`. */
-  readonly relay?: Readonly<Record<string, unknown>>;
+  readonly relay?: RelaySettings;
   /** A consumer's database, where the inbox lies. */
   readonly inbox?: { readonly database: { readonly url: string; readonly tablePrefix?: string } };
 }

@@ -32,7 +32,7 @@ export {
   oneOf,
   text,
 } from './runtime/options.ts';
-export { type BackoffOptions, backoffMs } from './runtime/retry-policy.ts';
+export { type BackoffOptions, backoffMs, backoffOption } from './runtime/retry-policy.ts';
 export { decodeWake, encodeWake, onLocalWake, wakeLocally } from './runtime/wake.ts';
 export { createTable, type TableDefinition } from './sql/create-table.ts';
 export type { Dialect, SqlErrorKind } from './sql/dialect.ts';

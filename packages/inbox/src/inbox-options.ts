@@ -1,5 +1,6 @@
 import {
   type BackoffOptions,
+  backoffOption,
   checkOptions,
   DEFAULT_TABLE_PREFIX,
   integerWithin,
@@ -56,16 +57,6 @@ const groupRule: OptionRule = (value) =>
     ? undefined
     : `must be a text of 1 to ${MAX_GROUP_BYTES} bytes`;
 
-const retryRule: OptionRule = (value) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be an object { baseMs, capMs }';
-  const unknown = Object.keys(value).filter((name) => name !== 'baseMs' && name !== 'capMs');
-  if (unknown.length > 0) return `has unknown properties ${unknown.join(', ')} (known: baseMs, capMs)`;
-  const { baseMs, capMs } = { ...RETRY, ...value };
-  const problem = integerWithin(1)(baseMs) ?? integerWithin(1)(capMs);
-  if (problem !== undefined) return `needs baseMs and capMs, each of which ${problem}`;
-  return baseMs <= capMs ? undefined : `needs baseMs of at most capMs, got ${baseMs} and ${capMs}`;
-};
-
 /**
  * Checks the options of an inbox. `flavour`: the option that holds the database, with its rule.
  * Throws `OPTIONS_INVALID` with all problems at once.
@@ -82,7 +73,7 @@ export function resolveInboxOptions<Flavour extends object>(
       handlers: listOf(() => undefined),
       topics: topicsRule,
       batchSize: integerWithin(1, 10_000),
-      retry: retryRule,
+      retry: backoffOption(RETRY),
       onUnknown: oneOf('hold', 'skip'),
       tablePrefix,
       logger: loggerLike,

@@ -86,6 +86,10 @@ export class Lane<Row extends LaneRow> {
     return this.#inFlight;
   }
 
+  inFlightRows(): readonly Row[] {
+    return this.#rows.slice(this.#head, this.#head + this.#inFlight);
+  }
+
   /** Rows of one shard that are not acknowledged. */
   sizeOf(shard: number): number {
     return this.#ofShard[shard] ?? 0;

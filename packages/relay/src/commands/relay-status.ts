@@ -1,0 +1,38 @@
+import { type Command, databaseSection, openDatabase, TxboxError } from '@txbox/core/spi';
+import { inspectRelays, type RelayInspection } from '../relay-inspection.ts';
+import { DEFAULT_LEASE_TTL_MS } from '../relay-options.ts';
+
+/** `txbox relay status`: what waits, and who publishes it, by the database alone. */
+export const relayStatusCommand: Command = {
+  path: ['relay', 'status'],
+  summary: 'Shows what waits in the outbox and which relays publish it.',
+  options: { json: { type: 'boolean', description: 'print one JSON object' } },
+  async run({ config, options, output }) {
+    const section = databaseSection(config, 'database');
+    if (!section) throw new TxboxError('CONFIG_INVALID', 'Configuration: relay status needs database.url, the database of the service.');
+    const ttlMs = (config as { relay?: { leaseTtlMs?: unknown } }).relay?.leaseTtlMs;
+    const database = await openDatabase({ url: section.url });
+    try {
+      const found = await inspectRelays(database, typeof ttlMs === 'number' ? ttlMs : DEFAULT_LEASE_TTL_MS, section.tablePrefix);
+      if (options['json'] === true) output.json(found);
+      else for (const line of describe(found)) output.line(line);
+    } finally {
+      await database.close();
+    }
+    return 0;
+  },
+};
+
+function describe({ database, pending, relays, shardsWithoutRelay }: RelayInspection): string[] {
+  const waiting =
+    pending.rows === 0 ? 'nothing' : `${pending.rows} events, ${pending.bytes} bytes, the oldest for ${pending.oldestAgeMs} ms`;
+  return [
+    `${database}: pending: ${waiting}`,
+    ...relays.map(({ id, version, startedAt, wake, shards }) => {
+      const woken = wake === null ? 'is not woken' : `woken at ${wake}`;
+      return `relay ${id.slice(0, 8)}: ${shards.length} shards, since ${startedAt} UTC, ${woken}, version ${version}`;
+    }),
+    ...(relays.length === 0 ? ['no relay runs: start one with txbox relay start'] : []),
+    ...(relays.length > 0 && shardsWithoutRelay.length > 0 ? [`shards without a relay: ${shardsWithoutRelay.join(', ')}`] : []),
+  ];
+}

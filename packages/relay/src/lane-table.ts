@@ -1,0 +1,240 @@
+import { type BackoffOptions, backoffMs, bucketOf } from '@txbox/core/spi';
+import type { RowHead } from '@txbox/outbox/store';
+import { type HoldReason, Lane, type LanePolicy } from './lane.ts';
+import type { LaneRouter, QueuedRow, RelayLane, ShardQueue } from './shard-queue.ts';
+
+/** Partition of rows whose topic has not been described yet. */
+export const UNRESOLVED = -1;
+
+/** Bounds of what waits in memory for lanes that do not move. */
+export interface StuckBounds {
+  readonly rows: number;
+  readonly bytes: number;
+  /** A request that is unanswered for longer counts as stuck, milliseconds. */
+  readonly afterMs: number;
+}
+
+/**
+ * A topic and its lanes:
+ *
+ * ```
+ * unresolved ── describe ──► resolved ── request refused for the topic ──► held ── describe, after retryAt ──► resolved
+ *     └── describe failed ──────────────────────────────────────────────────┘ ▲ └── failed ──┘
+ * ```
+ */
+export class TopicLanes {
+  readonly topic: string;
+  /** Where rows wait until the number of partitions is known. */
+  readonly unresolved: RelayLane;
+  readonly lanes: Map<number, RelayLane> = new Map();
+  partitions: number | undefined;
+  /** When the unanswered question was asked, by the monotonic clock. */
+  askedAt: number | undefined;
+  attempts = 0;
+  retryAt = 0;
+  reason: HoldReason | undefined;
+
+  constructor(topic: string, policy: LanePolicy) {
+    this.topic = topic;
+    this.unresolved = new Lane(topic, UNRESOLVED, policy);
+  }
+
+  *all(): Generator<RelayLane> {
+    yield this.unresolved;
+    yield* this.lanes.values();
+  }
+}
+
+/** All lanes of a relay: which row belongs where, which lane may send, which one does not move. Does no I/O. */
+export class LaneTable implements LaneRouter {
+  readonly #policy: LanePolicy;
+  readonly #topicBackoff: BackoffOptions;
+  readonly #bounds: StuckBounds;
+  readonly #topics: Map<string, TopicLanes> = new Map();
+  /** Lanes with rows. */
+  readonly #filled: Set<RelayLane> = new Set();
+  #stuck: ReadonlySet<RelayLane> = new Set();
+
+  constructor(policy: LanePolicy, topicBackoff: BackoffOptions, bounds: StuckBounds) {
+    this.#policy = policy;
+    this.#topicBackoff = topicBackoff;
+    this.#bounds = bounds;
+  }
+
+  /** Lanes that do not move, as of the last `review`. */
+  get stuck(): ReadonlySet<RelayLane> {
+    return this.#stuck;
+  }
+
+  /** Lanes with rows in memory. */
+  get filled(): ReadonlySet<RelayLane> {
+    return this.#filled;
+  }
+
+  get topics(): Iterable<TopicLanes> {
+    return this.#topics.values();
+  }
+
+  topicOf(lane: RelayLane): TopicLanes {
+    return this.#topic(lane.topic);
+  }
+
+  // P-R5, P-T1: murmur2 of the key, or of the id where there is none, modulo the pinned count.
+  laneOf(row: RowHead): RelayLane {
+    const topic = this.#topic(row.topic);
+    return topic.partitions === undefined ? topic.unresolved : this.#lane(topic, bucketOf(row.key ?? row.id, topic.partitions));
+  }
+
+  isFull(lane: RelayLane): boolean {
+    return this.#stuck.has(lane) && (lane.size >= this.#allowedRows() || lane.bytes >= this.#allowedBytes());
+  }
+
+  enqueue(lane: RelayLane, row: QueuedRow): void {
+    lane.enqueue(row);
+    this.#filled.add(lane);
+  }
+
+  /** Topics that the broker must be asked about now; marks them as asked. */
+  takeQuestions(now: number): TopicLanes[] {
+    const due = [...this.#topics.values()].filter(
+      (topic) => topic.askedAt === undefined && now >= topic.retryAt && this.#isOpenQuestion(topic),
+    );
+    for (const topic of due) topic.askedAt = now;
+    return due;
+  }
+
+  /** The topic has this pinned number of partitions. The caller then takes back in what was left out of `unresolved`. */
+  resolve(topic: TopicLanes, partitions: number): void {
+    topic.askedAt = undefined;
+    topic.partitions = partitions;
+    topic.reason = undefined;
+    for (const row of topic.unresolved.takeAll()) this.enqueue(this.laneOf(row.row), row);
+    this.#filled.delete(topic.unresolved);
+    // What was refused for the topic is tried at once: the topic's own back-off has just been waited for.
+    for (const lane of topic.lanes.values()) if (lane.reason?.kind === 'topic') lane.retryAt = 0;
+  }
+
+  /** Nothing of the topic is sent until a description succeeds (P-R10). */
+  holdTopic(topic: TopicLanes, reason: HoldReason, now: number, random: () => number): void {
+    topic.askedAt = undefined;
+    topic.attempts += 1;
+    topic.reason = reason;
+    topic.retryAt = now + backoffMs(this.#topicBackoff, topic.attempts, random);
+  }
+
+  /** A lane that may begin a request now, among those given. */
+  isReady(lane: RelayLane, now: number): boolean {
+    return lane.partition !== UNRESOLVED && this.topicOf(lane).reason === undefined && lane.ready(now);
+  }
+
+  /** Begins the lane's next request; the lane comes last when the next one is looked for. */
+  next(lane: RelayLane, now: number): readonly QueuedRow[] | undefined {
+    this.#filled.delete(lane);
+    this.#filled.add(lane);
+    return lane.next(now);
+  }
+
+  acknowledge(lane: RelayLane): readonly QueuedRow[] {
+    const rows = lane.acknowledge();
+    this.#topic(lane.topic).attempts = 0;
+    if (lane.size === 0) this.#filled.delete(lane);
+    return rows;
+  }
+
+  /** When, by the monotonic clock, something that waits may be tried again; infinity = nothing waits. */
+  nextTryAt(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const topic of this.#topics.values()) {
+      if (topic.askedAt === undefined && this.#isOpenQuestion(topic)) next = Math.min(next, topic.retryAt);
+    }
+    for (const lane of this.#filled) if (lane.inFlight === 0 && lane.reason) next = Math.min(next, lane.retryAt);
+    return next;
+  }
+
+  /** Rows of all unanswered requests. */
+  inFlight(): Set<QueuedRow> {
+    return new Set([...this.#filled].flatMap((lane) => lane.inFlightRows()));
+  }
+
+  /** Drops abandoned rows of every lane that are not in flight; returns them. */
+  forgetAbandoned(): QueuedRow[] {
+    const gone: QueuedRow[] = [];
+    for (const lane of this.#filled) {
+      gone.push(...lane.forgetAbandoned());
+      if (lane.size === 0) this.#filled.delete(lane);
+    }
+    return gone;
+  }
+
+  /** Finds the lanes that do not move and leaves what exceeds their share out of memory (P-R10). */
+  review(now: number): void {
+    const stuck = new Set<RelayLane>();
+    for (const lane of this.#filled) if (this.#isStuck(lane, now)) stuck.add(lane);
+    this.#stuck = stuck;
+    for (const lane of stuck) {
+      const gone = lane.trim(this.#allowedRows(), this.#allowedBytes());
+      const byQueue = Map.groupBy(gone, (row) => row.queue);
+      for (const [queue, rows] of byQueue) queue.leaveOut(lane, rows);
+    }
+  }
+
+  /** Lanes of which rows were left out and that have room for them again. */
+  lanesWithRoom(queues: Iterable<ShardQueue>): Map<ShardQueue, RelayLane[]> {
+    const found = new Map<ShardQueue, RelayLane[]>();
+    for (const queue of queues) {
+      if (queue.lowestLeftOut === undefined) continue;
+      const lanes = [...queue.leftOutLanes()].filter((lane) => this.#hasRoom(lane));
+      if (lanes.length > 0) found.set(queue, lanes);
+    }
+    return found;
+  }
+
+  /** Where the publisher is seen to work again, transient back-offs are cut to a second at most. */
+  hasten(now: number, random: () => number): void {
+    for (const lane of this.#filled) lane.hasten(now + random() * 1_000);
+  }
+
+  #hasRoom(lane: RelayLane): boolean {
+    // A lane without a known partition has none any more once its topic is resolved.
+    if (lane.partition === UNRESOLVED) return this.topicOf(lane).partitions !== undefined;
+    return !this.#stuck.has(lane) && lane.size <= this.#policy.limits.rows;
+  }
+
+  #isStuck(lane: RelayLane, now: number): boolean {
+    const topic = this.#topic(lane.topic);
+    if (topic.reason) return true;
+    if (topic.askedAt !== undefined && now - topic.askedAt > this.#bounds.afterMs) return true;
+    return lane.attempts >= 2 || (lane.inFlight > 0 && now - lane.sentAt > this.#bounds.afterMs);
+  }
+
+  #isOpenQuestion(topic: TopicLanes): boolean {
+    return topic.reason !== undefined || (topic.partitions === undefined && topic.unresolved.size > 0);
+  }
+
+  // All stuck lanes together may take half of the memory; each keeps its first row.
+  #allowedRows(): number {
+    return Math.min(this.#policy.limits.rows, Math.floor(this.#bounds.rows / 2 / Math.max(1, this.#stuck.size)));
+  }
+
+  #allowedBytes(): number {
+    return Math.min(this.#policy.limits.bytes, Math.floor(this.#bounds.bytes / 2 / Math.max(1, this.#stuck.size)));
+  }
+
+  #topic(name: string): TopicLanes {
+    let topic = this.#topics.get(name);
+    if (!topic) {
+      topic = new TopicLanes(name, this.#policy);
+      this.#topics.set(name, topic);
+    }
+    return topic;
+  }
+
+  #lane(topic: TopicLanes, partition: number): RelayLane {
+    let lane = topic.lanes.get(partition);
+    if (!lane) {
+      lane = new Lane<QueuedRow>(topic.topic, partition, this.#policy);
+      topic.lanes.set(partition, lane);
+    }
+    return lane;
+  }
+}

@@ -1,0 +1,57 @@
+import type { HoldReason } from './lane.ts';
+
+/** A lane or, without `partition`, a whole topic. */
+export interface LaneName {
+  readonly topic: string;
+  readonly partition?: number;
+}
+
+/** What a relay tells about itself. Listeners are called synchronously; what they throw is swallowed. */
+export interface RelayEvents {
+  /** A request was acknowledged: so many messages are in the log. */
+  published: LaneName & { readonly messages: number; readonly sendMs: number };
+  /** Published messages were removed from the outbox. */
+  settled: { readonly shard: number; readonly messages: number };
+  /** A lane or topic does not move; it is tried again after `retryInMs`. */
+  held: LaneName & { readonly reason: HoldReason; readonly attempts: number; readonly retryInMs: number };
+  /** A held lane or topic moves again. */
+  recovered: LaneName;
+  /**
+   * A message appeared below the low mark (P-R2): an INSERT took longer than `lowLagMs`, or positions were issued again.
+   * It is published, but messages of its key may have overtaken it.
+   */
+  'order-alarm': { readonly shard: number; readonly position: number; readonly low: number };
+  'shard-acquired': { readonly shard: number; readonly epoch: number };
+  /** `handed-over`: another relay asked for it; `lost`: the lease is another's or could not be renewed; `stopped`: this relay stops. */
+  'shard-released': { readonly shard: number; readonly epoch: number; readonly why: 'handed-over' | 'lost' | 'stopped' };
+  /** A pass of one of the loops failed and is tried again. */
+  failed: { readonly what: 'read' | 'settle' | 'lease'; readonly code: string; readonly message: string };
+}
+
+type Listener = (event: never) => void;
+
+/** Typed events of a relay. */
+export class RelayEmitter {
+  readonly #listeners: Map<keyof RelayEvents, Set<Listener>> = new Map();
+
+  /** Returns what ends the subscription. */
+  on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): () => void {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners);
+    listeners.add(listener as Listener);
+    return () => listeners.delete(listener as Listener);
+  }
+
+  /** Never throws: a listener that fails is its owner's business. */
+  emit<Name extends keyof RelayEvents>(name: Name, event: RelayEvents[Name]): void {
+    const listeners = this.#listeners.get(name);
+    if (!listeners) return;
+    for (const listener of listeners) {
+      try {
+        (listener as (event: RelayEvents[Name]) => void)(event);
+      } catch {
+        // Whoever listens handles its own errors.
+      }
+    }
+  }
+}

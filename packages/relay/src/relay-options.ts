@@ -1,0 +1,142 @@
+import {
+  type BackoffOptions,
+  backoffOption,
+  checkOptions,
+  type Database,
+  DEFAULT_TABLE_PREFIX,
+  integerWithin,
+  type Logger,
+  loggerLike,
+  type OptionRule,
+  objectValue,
+  objectWith,
+  type Publisher,
+  silentLogger,
+  tablePrefix,
+  text,
+} from '@txbox/core/spi';
+import type { WakeOptions } from './wake-listener.ts';
+
+/** What {@link createRelay} takes. */
+export interface RelayOptions {
+  /** The service's database, where the outbox lies: `mysql://…`, `mariadb://…` or `sqlite:path`, or one that is open already and stays open. */
+  readonly database: { readonly url: string } | Database;
+  /** Where to publish. The relay connects it, and closes it when it stops. */
+  readonly publisher: Publisher;
+  /** Prefix of the framework's tables. Default `txbox_`. */
+  readonly tablePrefix?: string;
+  /** Default: silent. */
+  readonly logger?: Logger;
+  /** A relay that dies is replaced after so many milliseconds; leases are renewed at a third of it. Default 10,000. */
+  readonly leaseTtlMs?: number;
+  /** Shortest pause between looks for new events, milliseconds. Default 50. */
+  readonly pollMinMs?: number;
+  /** Longest pause between looks for new events while nothing wakes the relay, milliseconds. Default 1,000. */
+  readonly pollMaxMs?: number;
+  /**
+   * How long an INSERT into the outbox may take from its first number to its last row, milliseconds (P-R2). One that takes
+   * longer raises the order alarm. Default 500.
+   */
+  readonly lowLagMs?: number;
+  /** Rows of a page; a shard that alone has a backlog is read in larger ones. Default 500. */
+  readonly pageRows?: number;
+  /** Most rows of one request to the broker. Default 500. */
+  readonly batchRows?: number;
+  /** Most bytes of one request to the broker; a single larger event travels alone. Default 512 KiB, never more than the publisher takes. */
+  readonly batchBytes?: number;
+  /** Most requests that are unanswered at a time, each of another partition. Default 32. */
+  readonly maxRequests?: number;
+  /** Most rows in memory. Default 20,000. */
+  readonly maxRows?: number;
+  /** About the most bytes of events in memory. Default 64 MiB. */
+  readonly maxBytes?: number;
+  /** Back-off after failures that may pass, full jitter, without end. Default `{ baseMs: 100, capMs: 10_000 }`. */
+  readonly retry?: Partial<BackoffOptions>;
+  /** Where services reach this relay to wake it; `false` = only services of this process do, all others wait for a poll. Default: a free port of the loopback. */
+  readonly wake?: WakeOptions | false;
+}
+
+/** What the section `relay` of a configuration file holds. */
+export type RelaySettings = Omit<RelayOptions, 'database' | 'publisher' | 'tablePrefix' | 'logger'>;
+
+/** Options with their defaults. */
+export type ResolvedRelayOptions = Required<Omit<RelayOptions, 'retry'>> & { readonly retry: BackoffOptions };
+
+export const DEFAULT_LEASE_TTL_MS = 10_000;
+
+const RETRY: BackoffOptions = { baseMs: 100, capMs: 10_000 };
+
+const databaseRule: OptionRule = (value) => {
+  if (objectWith('session', 'close')(value) === undefined) return undefined;
+  const problem = objectValue(value);
+  if (problem !== undefined) return `${problem} { url } or an open database`;
+  const unknown = Object.keys(value as object).filter((name) => name !== 'url');
+  if (unknown.length > 0) return `has unknown properties ${unknown.join(', ')} (known: url)`;
+  const { url } = value as { url?: unknown };
+  return text(url) === undefined ? undefined : 'needs a url';
+};
+
+const WAKE_RULES = { host: text, port: integerWithin(0, 65_535), advertisedHost: text } as const;
+
+const wakeRule: OptionRule = (value) => {
+  if (value === false) return undefined;
+  const problem = objectValue(value);
+  if (problem !== undefined) return `${problem} { host, port, advertisedHost } or false`;
+  for (const [name, given] of Object.entries(value as object)) {
+    const rule = WAKE_RULES[name as keyof typeof WAKE_RULES] as OptionRule | undefined;
+    if (!rule) return `has the unknown property ${name} (known: ${Object.keys(WAKE_RULES).join(', ')})`;
+    const wrong = given === undefined ? undefined : rule(given);
+    if (wrong !== undefined) return `has ${name}, which ${wrong}`;
+  }
+  return undefined;
+};
+
+/** The rules of {@link RelaySettings}. */
+export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule } = {
+  leaseTtlMs: integerWithin(300),
+  pollMinMs: integerWithin(1),
+  pollMaxMs: integerWithin(1),
+  lowLagMs: integerWithin(1),
+  pageRows: integerWithin(1, 10_000),
+  batchRows: integerWithin(1, 10_000),
+  batchBytes: integerWithin(1),
+  maxRequests: integerWithin(1),
+  maxRows: integerWithin(1),
+  maxBytes: integerWithin(1),
+  retry: backoffOption(RETRY),
+  wake: wakeRule,
+};
+
+/** Checks the options of a relay. Throws `OPTIONS_INVALID` with all problems at once. */
+export function resolveRelayOptions(options: RelayOptions): ResolvedRelayOptions {
+  const checked = checkOptions<RelayOptions>('createRelay', options, {
+    rules: {
+      database: databaseRule,
+      publisher: objectWith('connect', 'describeTopic', 'publish', 'classify', 'close'),
+      tablePrefix,
+      logger: loggerLike,
+      ...RELAY_OPTION_RULES,
+    },
+    defaults: {
+      tablePrefix: DEFAULT_TABLE_PREFIX,
+      logger: silentLogger,
+      leaseTtlMs: DEFAULT_LEASE_TTL_MS,
+      pollMinMs: 50,
+      pollMaxMs: 1_000,
+      lowLagMs: 500,
+      pageRows: 500,
+      batchRows: 500,
+      batchBytes: 524_288,
+      maxRequests: 32,
+      maxRows: 20_000,
+      maxBytes: 67_108_864,
+      retry: RETRY,
+      wake: {},
+    },
+    across: ({ pollMinMs = 0, pollMaxMs = 0, pageRows = 0, maxRows = 0 }, report) => {
+      if (pollMinMs > pollMaxMs) report(`pollMinMs (${pollMinMs}) must be at most pollMaxMs (${pollMaxMs})`);
+      if (maxRows < 2 * pageRows) report(`maxRows (${maxRows}) must be at least twice pageRows (${pageRows})`);
+    },
+  });
+  return Object.freeze({ ...checked, retry: { ...RETRY, ...checked.retry } }) as ResolvedRelayOptions;
+}

@@ -1,0 +1,332 @@
+import { randomBytes } from 'node:crypto';
+import { type Database, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
+import { outboxStore } from '@txbox/outbox/store';
+import { describeError } from './foreign-error.ts';
+import { KeptSessions } from './kept-session.ts';
+import type { LanePolicy } from './lane.ts';
+import { LaneTable } from './lane-table.ts';
+import type { RelayEmitter, RelayEvents } from './relay-event.ts';
+import type { ResolvedRelayOptions } from './relay-options.ts';
+import { Sender } from './sender.ts';
+import { Settler } from './settler.ts';
+import { ShardLeases } from './shard-leases.ts';
+import { ShardLoop } from './shard-loop.ts';
+import type { QueuedRow } from './shard-queue.ts';
+import { relayMembership } from './sql/relay-membership.ts';
+import { WakeListener } from './wake-listener.ts';
+
+/** Waiting lanes hold at most half of the memory; a request that is unanswered for so long counts as one that waits. */
+const STUCK_AFTER_MS = 2_000;
+/** Pause between two sweeps below the low marks. */
+const SWEEP_MS = 5_000;
+/** Most bytes of unanswered requests. */
+const MAX_IN_FLIGHT_BYTES = 16_777_216;
+/** A failed pass of a loop is tried again after so long. */
+const LOOP_BACKOFF = { baseMs: 100, capMs: 2_000 };
+/** What is refused for what it is or where it goes needs people: it is tried more slowly than what passes by itself. */
+const SLOWER = { topic: 5, refused: 10 };
+
+/** Counters of a run. */
+export interface RelayCounts {
+  published: number;
+  settled: number;
+  failedRequests: number;
+  orderAlarms: number;
+}
+
+/**
+ * From taking shards to giving them up: four loops side by side.
+ *
+ * ```
+ * leases ──► reading ──► lanes ──► sending ──► settling
+ *               ▲                     │
+ *            wake-ups                 └── broker
+ * ```
+ */
+export class RelayRun {
+  readonly id: Buffer = randomBytes(16);
+  readonly lanes: LaneTable;
+  readonly #options: ResolvedRelayOptions;
+  readonly #events: RelayEmitter;
+  readonly #sender: Sender;
+  readonly #settler: Settler;
+  readonly #reading: ShardLoop;
+  readonly #wake: WakeListener;
+  readonly #sessions: readonly KeptSessions[];
+  readonly #leaseSessions: KeptSessions;
+  readonly #tables: string;
+  #leases: ShardLeases | undefined;
+  #readLoop: Loop | undefined;
+  #settleLoop: Loop | undefined;
+  #leaseLoop: Loop | undefined;
+  #ended = false;
+  #progress: PromiseWithResolvers<void> = Promise.withResolvers();
+
+  constructor(database: Database, options: ResolvedRelayOptions, events: RelayEmitter) {
+    const { publisher, logger, tablePrefix, retry, maxRows, maxBytes } = options;
+    this.#options = options;
+    this.#events = events;
+    this.#tables = tablePrefix;
+    const clock = systemClock;
+    const now = (): number => clock.monotonic();
+    const random = Math.random;
+    const staleAfterMs = Math.max(500, options.leaseTtlMs);
+    const readSessions = new KeptSessions(database, { now, staleAfterMs, onLost: () => this.#reading.restart() });
+    const settleSessions = new KeptSessions(database, { now, staleAfterMs });
+    this.#leaseSessions = new KeptSessions(database, { now, staleAfterMs });
+    this.#sessions = [readSessions, settleSessions, this.#leaseSessions];
+
+    const stored = outboxStore(database, { tablePrefix });
+    this.lanes = new LaneTable(
+      lanePolicy(options, random),
+      { baseMs: SLOWER.topic * retry.baseMs, capMs: Math.max(retry.capMs, SLOWER.topic * retry.baseMs) },
+      { rows: maxRows, bytes: maxBytes, afterMs: STUCK_AFTER_MS },
+    );
+    const mayAct = (): boolean => !this.#ended && this.#leases?.trusted === true;
+    this.#sender = new Sender({
+      publisher,
+      payloads: stored,
+      pins: stored,
+      lanes: this.lanes,
+      clock,
+      logger,
+      events,
+      random,
+      maxRequests: options.maxRequests,
+      maxBytes: MAX_IN_FLIGHT_BYTES,
+      mayAct,
+      onAcknowledged: (rows, at) => this.#acknowledged(rows, at),
+      onProgress: (gone) => this.#moved(gone),
+    });
+    this.#settler = new Settler({
+      settler: outboxStore(settleSessions, { tablePrefix }),
+      classify: (error) => database.dialect.classify(error),
+      clock,
+      events,
+      onSettled: () => this.#tell(),
+    });
+    this.#reading = new ShardLoop({
+      reader: outboxStore(readSessions, { tablePrefix }),
+      lanes: this.lanes,
+      clock,
+      logger,
+      events,
+      mayAct,
+      onRows: () => this.#sender.pump(),
+      pollMinMs: options.pollMinMs,
+      pollMaxMs: options.pollMaxMs,
+      lowLagMs: options.lowLagMs,
+      sweepMs: SWEEP_MS,
+      pageRows: options.pageRows,
+      maxRows,
+      maxBytes,
+    });
+    this.#wake = new WakeListener((shards) => {
+      this.#reading.wake(shards);
+      this.#readLoop?.wake();
+    });
+  }
+
+  /** Shards with the epochs of their leases. */
+  get shards(): ReadonlyMap<number, number> {
+    return this.#leases?.held ?? new Map();
+  }
+
+  /** Rows in memory and their bytes. */
+  get held(): { readonly rows: number; readonly bytes: number } {
+    const queues = [...this.#reading.queues.values()];
+    return { rows: queues.reduce((sum, queue) => sum + queue.size, 0), bytes: queues.reduce((sum, queue) => sum + queue.heldBytes, 0) };
+  }
+
+  counts(): RelayCounts {
+    return {
+      published: this.#sender.published,
+      settled: this.#settler.settled,
+      failedRequests: this.#sender.failed,
+      orderAlarms: this.#reading.orderAlarms,
+    };
+  }
+
+  /** Takes the free shards and begins. Rejects when the address for wake-ups or the database cannot be had. */
+  async start(version: string): Promise<void> {
+    const { leaseTtlMs, wake } = this.#options;
+    await this.#wake.start(wake);
+    const { address } = this.#wake;
+    const self = { id: this.id, wakeHost: address?.host ?? null, wakePort: address?.port ?? null, version };
+    const leases = new ShardLeases({
+      self,
+      leases: leaseStore(this.#leaseSessions, this.#tables),
+      membership: relayMembership(this.#leaseSessions, this.#tables),
+      clock: systemClock,
+      ttlMs: leaseTtlMs,
+      onAcquired: (shard, epoch) => this.#acquired(shard, epoch),
+      onLost: (shard, epoch) => this.#released(shard, epoch, 'lost'),
+      drain: (shard, epoch) => this.#drain(shard, epoch),
+      onRenewed: () => this.#pump(),
+    });
+    this.#leases = leases;
+    await leases.runOnce();
+    this.#leaseLoop = this.#loop('lease', () => leases.runOnce());
+    this.#readLoop = this.#loop('read', () => this.#reading.runOnce());
+    this.#settleLoop = this.#loop('settle', () => this.#settler.runOnce());
+  }
+
+  /** Resolves when everything that was committed before this call in the shards of this relay is published and settled. Rejects with `STOPPED`. */
+  async whenIdle(): Promise<void> {
+    for (;;) {
+      this.#refuseEnded();
+      const read = this.#reading.readAll();
+      this.#readLoop?.wake();
+      await read;
+      this.#refuseEnded();
+      if (this.#isIdle()) return;
+      while (!this.#isIdle()) await this.#untilProgress();
+    }
+  }
+
+  /** Resolves when nothing is left but what a failure holds. */
+  async whenIdleOrHeld(): Promise<void> {
+    let held = false;
+    const end = this.#events.on('held', () => {
+      held = true;
+      this.#tell();
+    });
+    try {
+      await Promise.race([this.whenIdle(), this.#untilHeld(() => held)]);
+    } finally {
+      end();
+    }
+  }
+
+  /** P-R13: reads no more, awaits acknowledgements for `graceMs`, settles, releases. */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    const deadline = systemClock.monotonic() + graceMs;
+    const within = (work: Promise<unknown> | undefined): Promise<unknown> =>
+      Promise.race([work?.catch(() => undefined), systemClock.sleep(Math.max(0, deadline - systemClock.monotonic()))]);
+    this.#wake.stop();
+    this.#sender.end();
+    this.#reading.endFullReads();
+    this.#tell();
+    const reading = this.#readLoop?.stop();
+    const settling = this.#settleLoop?.stop();
+    await within(this.#sender.quiet());
+    await within(settling);
+    await within(this.#flush(deadline));
+    await within(reading);
+    const leasing = this.#leaseLoop?.stop();
+    await within(leasing);
+    for (const [shard, epoch] of this.shards) this.#released(shard, epoch, 'stopped');
+    // What cannot be released expires; a stop never fails for it.
+    if (graceMs > 0) await Promise.race([this.#leases?.releaseAll().catch(() => undefined), systemClock.sleep(RELEASE_MS)]);
+    // A statement that hangs ends with its connection, and with it the loop that waits for it.
+    for (const sessions of this.#sessions) await sessions.close();
+    await Promise.all([reading, settling, leasing]);
+  }
+
+  async #flush(deadline: number): Promise<void> {
+    while (!this.#settler.isIdle && systemClock.monotonic() < deadline) {
+      try {
+        await this.#settler.flush();
+      } catch {
+        await systemClock.sleep(LOOP_BACKOFF.baseMs);
+      }
+    }
+  }
+
+  #loop(what: RelayEvents['failed']['what'], runOnce: () => Promise<number>): Loop {
+    return startLoop({
+      runOnce,
+      backoff: LOOP_BACKOFF,
+      onError: (error, failures) => {
+        if (this.#ended) return;
+        const { code, message } = describeError(error);
+        this.#options.logger.warn({ what, code, failures, reason: message }, 'The relay could not do its work and tries again.');
+        this.#events.emit('failed', { what, code, message });
+      },
+    });
+  }
+
+  #acquired(shard: number, epoch: number): void {
+    this.#reading.add(shard, epoch);
+    this.#readLoop?.wake();
+    this.#options.logger.debug({ shard, epoch }, 'A shard was acquired.');
+    this.#events.emit('shard-acquired', { shard, epoch });
+  }
+
+  #released(shard: number, epoch: number, why: RelayEvents['shard-released']['why']): void {
+    this.#reading.remove(shard);
+    this.#tell();
+    this.#options.logger.debug({ shard, epoch, why }, 'A shard was released.');
+    this.#events.emit('shard-released', { shard, epoch, why });
+  }
+
+  async #drain(shard: number, epoch: number): Promise<void> {
+    const queue = this.#reading.remove(shard);
+    // At a stop this goes on: whatever is settled in time is released by it, the rest by the stop itself.
+    while (queue && queue.size > 0) await this.#progress.promise;
+    this.#released(shard, epoch, 'handed-over');
+  }
+
+  #acknowledged(rows: readonly QueuedRow[], at: number): void {
+    for (const row of rows) {
+      row.queue.acknowledge(row, at);
+      this.#settler.add(row.queue);
+    }
+    this.#settleLoop?.wake();
+  }
+
+  /** A request has ended: lanes may have room again, and reading may be of use. */
+  #moved(gone: readonly QueuedRow[]): void {
+    for (const row of gone) row.queue.drop(row);
+    if (this.lanes.stuck.size > 0) this.lanes.review(systemClock.monotonic());
+    this.#reading.takeBackIn();
+    if (this.#reading.isHungry) this.#readLoop?.wake();
+    this.#tell();
+  }
+
+  #pump(): void {
+    this.#readLoop?.wake();
+    this.#sender.pump();
+  }
+
+  #isIdle(): boolean {
+    return this.#reading.isEmpty && this.#settler.isIdle;
+  }
+
+  #tell(): void {
+    const { resolve } = this.#progress;
+    this.#progress = Promise.withResolvers();
+    resolve();
+  }
+
+  async #untilProgress(): Promise<void> {
+    this.#refuseEnded();
+    await this.#progress.promise;
+  }
+
+  #refuseEnded(): void {
+    if (this.#ended) throw new TxboxError('STOPPED', 'The relay was stopped.');
+  }
+
+  async #untilHeld(isHeld: () => boolean): Promise<void> {
+    // What else can move has moved when the lanes that are left all wait for another try.
+    const rests = (): boolean =>
+      [...this.lanes.filled].every((lane) => lane.inFlight === 0 && (lane.reason ?? this.lanes.topicOf(lane).reason));
+    while (!isHeld() || !rests() || !this.#settler.isIdle) await this.#untilProgress();
+  }
+}
+
+/** Longest wait for the leases to be released at a stop. */
+const RELEASE_MS = 2_000;
+
+function lanePolicy({ publisher, batchRows, batchBytes, retry }: ResolvedRelayOptions, random: () => number): LanePolicy {
+  const bytes = Math.min(batchBytes, publisher.maxRecordBytes);
+  return {
+    limits: { rows: batchRows, bytes, loneRowBytes: Math.ceil(bytes / 2) },
+    backoff: retry,
+    refusedBackoff: { baseMs: SLOWER.refused * retry.baseMs, capMs: SLOWER.refused * retry.capMs },
+    random,
+  };
+}

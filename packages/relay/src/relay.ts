@@ -1,0 +1,230 @@
+import { createRequire } from 'node:module';
+import {
+  checkSchema,
+  coreComponent,
+  type Database,
+  isTxboxError,
+  Lifecycle,
+  type LifecycleState,
+  openDatabase,
+  systemClock,
+  TxboxError,
+} from '@txbox/core/spi';
+import { outboxComponent } from '@txbox/outbox/store';
+import { RelayEmitter, type RelayEvents } from './relay-event.ts';
+import { type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
+import { type RelayCounts, RelayRun } from './relay-run.ts';
+
+/** What a lane or topic that does not move waits for. */
+export interface HeldLane {
+  readonly topic: string;
+  /** Left out when the whole topic is held. */
+  readonly partition?: number;
+  /** Events in memory that wait here; more may wait in the database. */
+  readonly rows: number;
+  /** An error code of the framework, or the foreign error's own. */
+  readonly code: string;
+  readonly message: string;
+  readonly attempts: number;
+  readonly retryInMs: number;
+}
+
+/** What a relay shows of itself. Counters begin when it is created. */
+export interface RelayStatus extends Readonly<RelayCounts> {
+  /** This process's id in `txbox_relay`, hexadecimal; `undefined` while it does not run. */
+  readonly id: string | undefined;
+  readonly state: LifecycleState;
+  /** Shards that it holds. */
+  readonly shards: readonly number[];
+  /** Events in memory, and about their bytes. */
+  readonly rows: number;
+  readonly bytes: number;
+  readonly held: readonly HeldLane[];
+}
+
+/** Publishes what services committed to their outbox, in order per key (P-R). Made by {@link createRelay}. */
+export interface Relay extends AsyncDisposable {
+  /**
+   * Takes its share of the shards and publishes until `stop`. Failures from then on are retried and shown by events, log
+   * and `status`. Rejects with `DATABASE_UNAVAILABLE`, `BROKER_UNAVAILABLE`, `SCHEMA_MISSING`, `SCHEMA_TOO_OLD`,
+   * `SCHEMA_TOO_NEW`; may be tried again then.
+   */
+  start(): Promise<void>;
+  /**
+   * Reads no more, waits at most `graceMs` (default 10,000) for the answers to what is on its way, settles, releases its
+   * shards, closes the publisher. What was not acknowledged by then is published again by the next relay. May be called twice.
+   */
+  stop(options?: { readonly graceMs?: number }): Promise<void>;
+  /**
+   * Publishes and settles what is committed now in the shards that nobody else holds, then gives them up: for tests, jobs and
+   * functions. Ends early when nothing is left but what a failure holds. Returns how many events were published. Rejects like
+   * `start`, and with `ALREADY_STARTED` after it.
+   */
+  runOnce(): Promise<number>;
+  /**
+   * Resolves when everything that was committed before the call in this relay's shards is published and settled; waits as
+   * long as a failure holds something. Rejects with `STOPPED` unless it runs.
+   */
+  whenIdle(): Promise<void>;
+  status(): RelayStatus;
+  /** Listens to an event; returns what ends that. */
+  on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): () => void;
+}
+
+const DEFAULT_GRACE_MS = 10_000;
+const { version: VERSION } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+/** Creates a relay; it does nothing before `start` or `runOnce`. Throws `OPTIONS_INVALID` with all problems at once. */
+export function createRelay(options: RelayOptions): Relay {
+  return new RelayService(resolveRelayOptions(options));
+}
+
+class RelayService implements Relay {
+  readonly #options: ResolvedRelayOptions;
+  readonly #events = new RelayEmitter();
+  readonly #lifecycle: Lifecycle;
+  readonly #before: RelayCounts = { published: 0, settled: 0, failedRequests: 0, orderAlarms: 0 };
+  #database: Database | undefined;
+  #run: RelayRun | undefined;
+  #single: Promise<number> | undefined;
+
+  constructor(options: ResolvedRelayOptions) {
+    this.#options = options;
+    this.#lifecycle = new Lifecycle({
+      name: 'The relay',
+      start: async () => void (await this.#begin()),
+      stop: (graceMs) => this.#end(graceMs ?? DEFAULT_GRACE_MS),
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#single;
+    await this.#lifecycle.start();
+  }
+
+  async stop({ graceMs }: { readonly graceMs?: number } = {}): Promise<void> {
+    await this.#lifecycle.stop(graceMs);
+    // A single run is not a start; it ends here as well.
+    await this.#end(graceMs ?? DEFAULT_GRACE_MS);
+    await this.#options.publisher.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  runOnce(): Promise<number> {
+    const { state } = this.#lifecycle;
+    if (state !== 'idle')
+      return Promise.reject(new TxboxError('ALREADY_STARTED', `The relay is ${state}; runOnce() is for one that is not.`));
+    this.#single ??= this.#runOnce().finally(() => {
+      this.#single = undefined;
+    });
+    return this.#single;
+  }
+
+  async whenIdle(): Promise<void> {
+    if (this.#lifecycle.state === 'starting') await this.#lifecycle.start();
+    if (!this.#run) throw new TxboxError('STOPPED', 'The relay is not running; call start() first.');
+    await this.#run.whenIdle();
+  }
+
+  status(): RelayStatus {
+    const run = this.#run;
+    const { rows, bytes } = run?.held ?? { rows: 0, bytes: 0 };
+    return {
+      id: run?.id.toString('hex'),
+      state: this.#lifecycle.state,
+      shards: [...(run?.shards.keys() ?? [])].sort((a, b) => a - b),
+      rows,
+      bytes,
+      ...sum(this.#before, run?.counts()),
+      held: run ? heldLanes(run) : [],
+    };
+  }
+
+  on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  async #begin(): Promise<RelayRun> {
+    const { database, publisher, leaseTtlMs, tablePrefix, logger } = this.#options;
+    const opened =
+      'session' in database
+        ? database
+        : await openDatabase({ url: database.url, lockWaitTimeoutMs: LOCK_WAIT_MS, idleTimeoutMs: Math.max(1_000, 2 * leaseTtlMs) });
+    this.#database = opened;
+    const session = await opened.session();
+    try {
+      for (const component of [coreComponent, outboxComponent]) await checkSchema(session, component, tablePrefix);
+    } finally {
+      await session.release();
+    }
+    await publisher.connect();
+    const run = new RelayRun(opened, this.#options, this.#events);
+    this.#run = run;
+    await run.start(VERSION);
+    const { shards } = this.status();
+    logger.info({ id: run.id.toString('hex'), database: opened.description, publisher: publisher.name, shards }, 'The relay runs.');
+    return run;
+  }
+
+  async #end(graceMs: number): Promise<void> {
+    const run = this.#run;
+    await run?.stop(graceMs);
+    if (run && run === this.#run) {
+      Object.assign(this.#before, sum(this.#before, run.counts()));
+      this.#run = undefined;
+    }
+    const database = this.#database;
+    this.#database = undefined;
+    if (!('session' in this.#options.database)) await database?.close();
+  }
+
+  async #runOnce(): Promise<number> {
+    const published = this.#before.published;
+    try {
+      const run = await this.#begin();
+      await run.whenIdleOrHeld();
+    } catch (error) {
+      if (!isTxboxError(error, 'STOPPED')) throw error;
+    } finally {
+      await this.#end(DEFAULT_GRACE_MS);
+    }
+    return this.#before.published - published;
+  }
+}
+
+/** P-R13. */
+const LOCK_WAIT_MS = 1_000;
+
+function heldLanes({ lanes }: RelayRun): HeldLane[] {
+  const now = systemClock.monotonic();
+  const inMs = (at: number): number => Math.max(0, Math.ceil(at - now));
+  const found: HeldLane[] = [];
+  for (const topic of lanes.topics) {
+    if (topic.reason) {
+      const rows = [...topic.all()].reduce((sum, lane) => sum + lane.size, 0);
+      const { code, message } = topic.reason;
+      found.push({ topic: topic.topic, rows, code, message, attempts: topic.attempts, retryInMs: inMs(topic.retryAt) });
+      continue;
+    }
+    for (const lane of topic.lanes.values()) {
+      if (!lane.reason) continue;
+      const { code, message } = lane.reason;
+      const { partition, size, attempts, retryAt } = lane;
+      found.push({ topic: topic.topic, partition, rows: size, code, message, attempts, retryInMs: inMs(retryAt) });
+    }
+  }
+  return found;
+}
+
+function sum(one: RelayCounts, other: RelayCounts | undefined): RelayCounts {
+  if (!other) return { ...one };
+  return {
+    published: one.published + other.published,
+    settled: one.settled + other.settled,
+    failedRequests: one.failedRequests + other.failedRequests,
+    orderAlarms: one.orderAlarms + other.orderAlarms,
+  };
+}

@@ -1,0 +1,229 @@
+import {
+  type Clock,
+  decodeHeaders,
+  HEADER,
+  isTxboxError,
+  type Logger,
+  type Publisher,
+  type PublishFailureKind,
+  TxboxError,
+  type WireHeader,
+  type WireRecord,
+} from '@txbox/core/spi';
+import type { OutboxReader, TopicPins } from '@txbox/outbox/store';
+import { describeError } from './foreign-error.ts';
+import type { HoldReason } from './lane.ts';
+import type { LaneTable, TopicLanes } from './lane-table.ts';
+import type { RelayEmitter } from './relay-event.ts';
+import type { QueuedRow, RelayLane } from './shard-queue.ts';
+
+/** What a sender works with. */
+export interface SenderPlan {
+  readonly publisher: Publisher;
+  readonly payloads: Pick<OutboxReader, 'loadPayloads'>;
+  readonly pins: TopicPins;
+  readonly lanes: LaneTable;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events: RelayEmitter;
+  readonly random: () => number;
+  /** Most unanswered requests that are not stuck. */
+  readonly maxRequests: number;
+  /** Most bytes in unanswered requests; a single request may have more. */
+  readonly maxBytes: number;
+  /** False while the relay may not trust its leases (P-R8): nothing new is sent. */
+  readonly mayAct: () => boolean;
+  /** Rows are in the log. */
+  readonly onAcknowledged: (rows: readonly QueuedRow[], now: number) => void;
+  /** A request or question has ended, rows of given-up shards left their lanes. */
+  readonly onProgress: (gone: readonly QueuedRow[]) => void;
+}
+
+/** Sends what the lanes offer: one request per lane at a time, lanes side by side (P-R4, P-R5). */
+export class Sender {
+  readonly #plan: SenderPlan;
+  readonly #unanswered: Set<Promise<void>> = new Set();
+  #requests = 0;
+  #bytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #ended = false;
+  published = 0;
+  failed = 0;
+
+  constructor(plan: SenderPlan) {
+    this.#plan = plan;
+  }
+
+  /** Begins everything that may begin now, and arranges to be called when a back-off has passed. */
+  pump(): void {
+    if (this.#ended) return;
+    const { lanes, clock, mayAct } = this.#plan;
+    if (!mayAct()) return;
+    const now = clock.monotonic();
+    for (const topic of lanes.takeQuestions(now)) this.#track(this.#ask(topic));
+    for (const lane of lanes.filled) {
+      if (this.#requests - this.#stuckRequests() >= this.#plan.maxRequests) break;
+      if (this.#bytes >= this.#plan.maxBytes) break;
+      if (!lanes.isReady(lane, now)) continue;
+      const rows = lanes.next(lane, now);
+      if (rows) this.#track(this.#send(lane, rows, now));
+    }
+    this.#arrange(now);
+  }
+
+  /** Resolves when no request and no question is unanswered. */
+  async quiet(): Promise<void> {
+    while (this.#unanswered.size > 0) await Promise.all(this.#unanswered);
+  }
+
+  /** Begins nothing any more. */
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #send(lane: RelayLane, rows: readonly QueuedRow[], sentAt: number): Promise<void> {
+    const { lanes, clock, events, onAcknowledged, onProgress } = this.#plan;
+    const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
+    this.#requests += 1;
+    this.#bytes += bytes;
+    const held = lane.attempts > 0;
+    try {
+      await this.#publish(lane, rows);
+      const now = clock.monotonic();
+      const acknowledged = lanes.acknowledge(lane);
+      this.published += acknowledged.length;
+      onAcknowledged(acknowledged, now);
+      if (held) this.#recovered(lane, now);
+      events.emit('published', { topic: lane.topic, partition: lane.partition, messages: rows.length, sendMs: now - sentAt });
+      onProgress([]);
+    } catch (error) {
+      onProgress(this.#refused(lane, error));
+    } finally {
+      this.#requests -= 1;
+      this.#bytes -= bytes;
+    }
+    this.pump();
+  }
+
+  async #publish(lane: RelayLane, rows: readonly QueuedRow[]): Promise<void> {
+    const { topic, partition } = lane;
+    const absent = rows.filter(({ row }) => row.payload === null);
+    const loaded = absent.length === 0 ? undefined : await this.#load(absent);
+    const records: WireRecord[] = [];
+    for (const queued of rows) {
+      const value = queued.row.payload ?? loaded?.get(queued);
+      // Gone from the outbox: another relay published and settled it, or an operator took it away.
+      if (value !== undefined) records.push({ key: queued.row.key, value, headers: headersOf(queued) });
+    }
+    if (records.length === 0) return;
+    const receipt = await this.#plan.publisher.publish({ topic, partition, records });
+    if (receipt.topic === topic && receipt.partition === partition) return;
+    // P-R6: all that does not name exactly this partition is unknown.
+    throw new TxboxError(
+      'PUBLISH_UNKNOWN',
+      `The acknowledgement names partition ${receipt.partition} of ${receipt.topic} instead of ${partition} of ${topic}.`,
+    );
+  }
+
+  async #load(rows: readonly QueuedRow[]): Promise<Map<QueuedRow, Buffer>> {
+    const payloads = new Map<QueuedRow, Buffer>();
+    for (const [, ofShard] of Map.groupBy(rows, (row) => row.shard)) {
+      const found = await this.#plan.payloads.loadPayloads(ofShard.map(({ row }) => row));
+      for (const row of ofShard) {
+        const payload = found.get(row.row.position);
+        if (payload) payloads.set(row, payload);
+      }
+    }
+    return payloads;
+  }
+
+  /** P-R10: what failed stays at the head of its lane. */
+  #refused(lane: RelayLane, error: unknown): readonly QueuedRow[] {
+    const { lanes, clock, events, logger } = this.#plan;
+    const now = clock.monotonic();
+    const reason = { kind: this.#kindOf(error), ...describeError(error) };
+    this.failed += 1;
+    const several = lane.inFlight > 1;
+    const gone = lane.fail(reason, now);
+    if (reason.kind === 'topic') this.#holdTopic(lanes.topicOf(lane), reason);
+    else if (reason.kind === 'transient' || !several) {
+      const { topic, partition, attempts } = lane;
+      const retryInMs = Math.max(0, lane.retryAt - now);
+      logger.warn({ topic, partition, code: reason.code, attempts, retryInMs, reason: reason.message }, 'A lane is held.');
+      events.emit('held', { topic, partition, reason, attempts, retryInMs });
+    }
+    return gone;
+  }
+
+  /** P-R12: the count is pinned at first sight; rows go by the pinned count, whatever the broker says later. */
+  async #ask(topic: TopicLanes): Promise<void> {
+    const { publisher, pins, lanes, events, onProgress } = this.#plan;
+    try {
+      const { partitions } = await publisher.describeTopic(topic.topic);
+      const pinned = await pins.pin(topic.topic, partitions);
+      if (partitions < pinned) {
+        throw new TxboxError(
+          'TOPIC_SHRUNK',
+          `Topic ${topic.topic} has ${partitions} partitions, fewer than the ${pinned} that its keys were spread over. Give it ${pinned} again.`,
+          { details: { topic: topic.topic, partitions, pinned } },
+        );
+      }
+      const wasHeld = topic.reason !== undefined;
+      lanes.resolve(topic, pinned);
+      if (wasHeld) events.emit('recovered', { topic: topic.topic });
+    } catch (error) {
+      const kind = isTxboxError(error, 'TOPIC_SHRUNK') ? 'topic' : this.#kindOf(error);
+      this.#holdTopic(topic, { kind, ...describeError(error) });
+    }
+    onProgress([]);
+    this.pump();
+  }
+
+  #holdTopic(topic: TopicLanes, reason: HoldReason): void {
+    const { lanes, clock, events, logger, random } = this.#plan;
+    const now = clock.monotonic();
+    lanes.holdTopic(topic, reason, now, random);
+    const { attempts } = topic;
+    const retryInMs = Math.max(0, topic.retryAt - now);
+    logger.warn({ topic: topic.topic, code: reason.code, attempts, retryInMs, reason: reason.message }, 'A topic is held.');
+    events.emit('held', { topic: topic.topic, reason, attempts, retryInMs });
+  }
+
+  #recovered(lane: RelayLane, now: number): void {
+    const { topic, partition } = lane;
+    this.#plan.logger.info({ topic, partition }, 'A lane moves again.');
+    this.#plan.events.emit('recovered', { topic, partition });
+    this.#plan.lanes.hasten(now, this.#plan.random);
+  }
+
+  #kindOf(error: unknown): PublishFailureKind {
+    // Headers that cannot be read are the record's own fault; a publisher never sees them.
+    return isTxboxError(error, 'MESSAGE_UNREADABLE') ? 'record' : this.#plan.publisher.classify(error);
+  }
+
+  #stuckRequests(): number {
+    let stuck = 0;
+    for (const lane of this.#plan.lanes.stuck) if (lane.inFlight > 0) stuck += 1;
+    return stuck;
+  }
+
+  #track(work: Promise<void>): void {
+    this.#unanswered.add(work);
+    void work.finally(() => this.#unanswered.delete(work));
+  }
+
+  #arrange(now: number): void {
+    clearTimeout(this.#timer);
+    const at = this.#plan.lanes.nextTryAt();
+    if (!Number.isFinite(at)) return;
+    this.#timer = setTimeout(() => this.pump(), Math.max(1, Math.ceil(at - now)));
+  }
+}
+
+/** Wire headers as `add` encoded them, and the sequence number, which is known only after the INSERT (P-T5). */
+function headersOf({ row }: QueuedRow): readonly WireHeader[] {
+  const headers = decodeHeaders(row.headers);
+  if (row.sequence !== null) headers.push([HEADER.sequence, Buffer.from(String(row.sequence))]);
+  return headers;
+}
