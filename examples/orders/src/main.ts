@@ -1,6 +1,8 @@
 // The demo: an order service, the relay sidecar and a billing service as processes, some of them killed on the way, and an
-// audit at the end. `npm run demo -- [--stack embedded|kafka] [--db mariadb|mysql] [--orders N] [--keys N] [--seed N] [--kills N] [--json]`
+// audit at the end. `npm run demo -- [--stack embedded|kafka] [--db mariadb|mysql] [--orders N] [--keys N] [--seed N] [--kills N] [--signal SIGKILL|SIGTERM] [--json]`
 import 'reflect-metadata';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Audit, audit } from './demo/audit.ts';
 import { type DemoOptions, parseDemoOptions, usage } from './demo/demo-options.ts';
@@ -48,7 +50,12 @@ async function demo(options: DemoOptions): Promise<number> {
   }
 }
 
-type Result = Audit & { readonly rolledBack: number; readonly kills: { relay: number; consumer: number } };
+type Result = Audit & {
+  readonly rolledBack: number;
+  readonly kills: { relay: number; consumer: number };
+  /** Deliveries of applied events that consumers which ended in order have seen. */
+  readonly redelivered: number;
+};
 
 async function runOn(stack: Stack, options: DemoOptions): Promise<Result> {
   say(`stack ${options.stack}, database ${options.db}: ${options.orders} orders of ${options.keys} customers, seed ${options.seed}`);
@@ -62,18 +69,36 @@ async function runOn(stack: Stack, options: DemoOptions): Promise<Result> {
     for (const service of services) service.start();
     const stopProgress = showProgress(ledger);
     const placing = placeOrders(stack, ['--orders', `${options.orders}`, '--keys', `${options.keys}`, '--seed', `${options.seed}`]);
-    const killing = killRepeatedly({ ledger, services, kills: options.kills, orders: options.orders, say });
-    const [rolledBack, kills] = await Promise.all([placing, killing]);
+    const killing = killRepeatedly({
+      ledger,
+      services,
+      kills: options.kills,
+      signal: options.signal,
+      orders: options.orders,
+      placing,
+      say,
+    });
+    const [rolledBack, kills] = await Promise.all([placing.rolledBack, killing]);
     say('all orders placed; waiting until they are published and applied');
     await drained(ledger, services);
     stopProgress();
     for (const service of services) await service.stop();
     say('auditing both databases and the topic');
-    return { ...audit(await ledger.committed(), await readLog(stack.settings), await ledger.applied()), rolledBack, kills };
+    return {
+      ...audit(await ledger.committed(), await readLog(stack.settings), await ledger.applied()),
+      rolledBack,
+      kills,
+      redelivered: await redeliveries(stack),
+    };
   } finally {
     for (const service of services) if (service.ended === undefined) await service.kill();
     await ledger.close();
   }
+}
+
+async function redeliveries(stack: Stack): Promise<number> {
+  const lines = (await readFile(join(stack.folder, 'billing.log'), 'utf8')).split('\n').filter((line) => line.startsWith('{"applied"'));
+  return lines.reduce((sum, line) => sum + (JSON.parse(line) as { duplicates: number }).duplicates, 0);
 }
 
 async function drained(ledger: Ledger, services: readonly Service[]): Promise<void> {

@@ -18,4 +18,6 @@ const inbox = createInbox({
 await inbox.start();
 await once(process, 'SIGTERM');
 await inbox.stop();
+const { applied, duplicates } = await inbox.status();
+process.stdout.write(`${JSON.stringify({ applied, duplicates })}\n`);
 await dataSource.destroy();

@@ -8,6 +8,7 @@ export interface DemoOptions {
   readonly keys: number;
   readonly seed: number;
   readonly kills: number;
+  readonly signal: 'SIGKILL' | 'SIGTERM';
   readonly json: boolean;
   readonly keep: boolean;
   readonly help: boolean;
@@ -20,6 +21,7 @@ export const usage = `npm run demo -- [options]
   --keys N                 customers, one of whom places a fifth of all orders (20)
   --seed N                 seed of the orders (1)
   --kills N                SIGKILLs of the relay and of the consumer, each (3)
+  --signal SIGKILL|SIGTERM what the kills send (SIGKILL); after SIGTERM alone nothing may be sent or delivered twice
   --json                   one JSON object as the last line
   --keep                   keep the files, logs and databases of the run`;
 
@@ -39,6 +41,7 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions | { reado
         keys: { type: 'string', default: '20' },
         seed: { type: 'string', default: '1' },
         kills: { type: 'string', default: '3' },
+        signal: { type: 'string', default: 'SIGKILL' },
         json: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -63,11 +66,14 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions | { reado
   const known: readonly string[] = DATABASES[stack];
   const db = values['db'] ?? known[0];
   if (!known.includes(String(db))) problems.push(`--db of the ${stack} stack must be ${known.join(' or ')}, got ${String(db)}`);
+  const signal = values['signal'];
+  if (signal !== 'SIGKILL' && signal !== 'SIGTERM') problems.push(`--signal must be SIGKILL or SIGTERM, got ${String(signal)}`);
   if (problems.length > 0) return { problems };
   return {
     stack,
     db: db as DemoOptions['db'],
     ...numbers,
+    signal: signal as DemoOptions['signal'],
     json: values['json'] === true,
     keep: values['keep'] === true,
     help: values['help'] === true,

@@ -70,20 +70,35 @@ export async function migrate(stack: Stack): Promise<void> {
   if (code !== 0) throw new Error(`txbox migrate ended with ${code}; see ${join(stack.folder, 'migrate.log')}`);
 }
 
-/** Runs the order service until it has placed its orders; resolves to the number of deliberate rollbacks. */
-export async function placeOrders(stack: Stack, args: readonly string[]): Promise<number> {
-  const child = node(stack, 'orders', [join(HERE, '../orders/main.js'), ...args], 'pipe');
-  if (!child.stdout) throw new Error('the order service has no output');
-  const output = text(child.stdout);
-  const [code] = (await once(child, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`the order service ended with ${code}; see ${join(stack.folder, 'orders.log')}`);
-  return (JSON.parse(await output) as { rolledBack: number }).rolledBack;
+/** An order service at work. */
+export interface Placing {
+  /** How many orders may have been placed by now; none at the start. */
+  allow(count: number): void;
+  /** The rest may be placed. */
+  allowAll(): void;
+  /** The number of deliberate rollbacks, once all orders are placed. */
+  readonly rolledBack: Promise<number>;
 }
 
-function node(stack: Stack, name: string, args: readonly string[], stdout: 'pipe' | 'log' = 'log'): ChildProcess {
+/** Starts the order service. */
+export function placeOrders(stack: Stack, args: readonly string[]): Placing {
+  const child = node(stack, 'orders', [join(HERE, '../orders/main.js'), ...args], 'pipe');
+  const { stdin, stdout } = child;
+  if (!stdin || !stdout) throw new Error('the order service has no input or output');
+  // A service that ended says so by its exit code.
+  stdin.on('error', () => undefined);
+  const end = async (): Promise<number> => {
+    const [output, [code]] = await Promise.all([text(stdout), once(child, 'exit') as Promise<[number | null]>]);
+    if (code !== 0) throw new Error(`the order service ended with ${code}; see ${join(stack.folder, 'orders.log')}`);
+    return (JSON.parse(output) as { rolledBack: number }).rolledBack;
+  };
+  return { allow: (count) => stdin.write(`${count}\n`), allowAll: () => stdin.end(), rolledBack: end() };
+}
+
+function node(stack: Stack, name: string, args: readonly string[], ends: 'pipe' | 'log' = 'log'): ChildProcess {
   const log = openSync(join(stack.folder, `${name}.log`), 'a');
   return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
     env: { ...process.env, TXBOX_DEMO_SETTINGS: stack.settingsPath, ORDERS_TOPIC: stack.settings.topic },
-    stdio: ['ignore', stdout === 'pipe' ? 'pipe' : log, log],
+    stdio: [ends === 'pipe' ? 'pipe' : 'ignore', ends === 'pipe' ? 'pipe' : log, log],
   });
 }

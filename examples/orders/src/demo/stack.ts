@@ -88,9 +88,10 @@ async function embeddedStack(folder: string): Promise<MadeStack> {
 
 async function kafkaStack(run: string, choice: StackChoice): Promise<MadeStack> {
   const database = choice.db === 'mysql' ? 'mysql9' : 'mariadb';
+  const urlName = database === 'mysql9' ? 'TXBOX_TEST_MYSQL9_URL' : 'TXBOX_TEST_MARIADB_URL';
   choice.progress(`starting ${database} and kafka (the first time they are downloaded)`);
-  const env = await startServices([database, 'kafka']);
-  const server = required(env, database === 'mysql9' ? 'TXBOX_TEST_MYSQL9_URL' : 'TXBOX_TEST_MARIADB_URL');
+  const env = await startServices([database, 'kafka'], [urlName, 'TXBOX_TEST_KAFKA_BROKERS']);
+  const server = required(env, urlName);
   const brokers = required(env, 'TXBOX_TEST_KAFKA_BROKERS').split(',');
   const names = { orders: `${run}_orders`, billing: `${run}_billing` };
   const connection = await createConnection(server);
@@ -116,7 +117,9 @@ async function kafkaStack(run: string, choice: StackChoice): Promise<MadeStack> 
   };
 }
 
-async function startServices(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+/** Servers that the environment already names are used as they are. */
+async function startServices(names: readonly string[], wanted: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  if (wanted.every((name) => process.env[name])) return new Map();
   const child = spawn(process.execPath, [join(ROOT, 'tools/services.mjs'), 'start', ...names], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,5 +1,7 @@
-// The order service as a process: several writers place orders concurrently until the requests on stdin end.
+// The order service as a process: several writers place orders concurrently. A number on a line of stdin says how many may
+// have been placed by then; when stdin ends, the rest may.
 import 'reflect-metadata';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { createOutbox } from '@txbox/outbox/typeorm';
 import { dataSourceOf, readSettings } from '../settings.ts';
@@ -27,6 +29,18 @@ const requests = orderRequests({ orders: Number(values.orders), keys: Number(val
 const startedAt = performance.now();
 let taken = 0;
 let declined = 0;
+let allowed = 0;
+let told = Promise.withResolvers<void>();
+
+function allow(count: number): void {
+  allowed = count;
+  told.resolve();
+  told = Promise.withResolvers();
+}
+
+createInterface({ input: process.stdin })
+  .on('line', (line) => allow(Number(line)))
+  .on('close', () => allow(Number.POSITIVE_INFINITY));
 
 async function placeOne(request: OrderRequest): Promise<void> {
   try {
@@ -46,6 +60,8 @@ async function pace(): Promise<void> {
 async function writer(): Promise<void> {
   for (const request of requests) {
     taken += 1;
+    const number = taken;
+    while (number > allowed) await told.promise;
     await pace();
     await placeOne(request);
   }
