@@ -203,8 +203,7 @@ export class RelayRun {
     if (this.#ended) return;
     this.#ended = true;
     const deadline = systemClock.monotonic() + graceMs;
-    const within = (work: Promise<unknown> | undefined): Promise<unknown> =>
-      Promise.race([work?.catch(() => undefined), systemClock.sleep(Math.max(0, deadline - systemClock.monotonic()))]);
+    const within = (work: Promise<unknown> | undefined): Promise<void> => settledWithin(work, deadline - systemClock.monotonic());
     this.#wake.stop();
     this.#sender.end();
     this.#reading.endFullReads();
@@ -219,7 +218,7 @@ export class RelayRun {
     await within(leasing);
     for (const [shard, epoch] of this.shards) this.#released(shard, epoch, 'stopped');
     // What cannot be released expires; a stop never fails for it.
-    if (graceMs > 0) await Promise.race([this.#leases?.releaseAll().catch(() => undefined), systemClock.sleep(RELEASE_MS)]);
+    if (graceMs > 0) await settledWithin(this.#leases?.releaseAll(), RELEASE_MS);
     // A statement that hangs ends with its connection, and with it the loop that waits for it.
     for (const sessions of this.#sessions) await sessions.close();
     await Promise.all([reading, settling, leasing]);
@@ -320,6 +319,13 @@ export class RelayRun {
 
 /** Longest wait for the leases to be released at a stop. */
 const RELEASE_MS = 2_000;
+
+/** Resolves when the work has ended, well or not, and at the latest after `ms`. */
+async function settledWithin(work: Promise<unknown> | undefined, ms: number): Promise<void> {
+  const enough = new AbortController();
+  await Promise.race([work?.catch(() => undefined), systemClock.sleep(Math.max(0, ms), enough.signal)]);
+  enough.abort();
+}
 
 function lanePolicy({ publisher, batchRows, batchBytes, retry }: ResolvedRelayOptions, random: () => number): LanePolicy {
   const bytes = Math.min(batchBytes, publisher.maxRecordBytes);
