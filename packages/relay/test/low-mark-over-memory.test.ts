@@ -253,7 +253,7 @@ class World {
     this.#in(this.#between(1, 8), async () => {
       if (this.#random() < 0.7) await reader.dirtyLook(this.#now);
       this.#in(this.#between(0, 10), async () => {
-        const arrive = await reader.ask(this.#between(1, 20));
+        const arrive = await reader.ask(this.#between(1, 6));
         this.#in(this.#between(0, 10), () => {
           if (reader !== this.#reader) return;
           arrive();
@@ -272,7 +272,7 @@ class World {
       this.#log.push(...rows.map((row) => row.row.id.toString('hex')));
       this.#in(this.#between(0, 5), () => {
         for (const row of reader.lane.acknowledge()) reader.queue.acknowledge(row, this.#now);
-        this.#settle(reader);
+        this.#in(this.#between(0, 80), () => this.#settle(reader));
         this.#send(reader);
       });
     });
@@ -284,7 +284,7 @@ class World {
     if (rows.length === 0) return;
     const transaction = this.#outbox.begin();
     transaction.remove(rows.map((row) => row.row.id));
-    this.#in(this.#between(0, 120), () => {
+    this.#in(this.#between(0, 300), () => {
       if (this.#random() < 0.3) {
         transaction.rollback();
         reader.queue.putBackAcknowledged(rows);
