@@ -4,7 +4,8 @@ import { defineEvent, jsonCodec, rawCodec } from '@txbox/core';
 import type { HandlerContext } from '@txbox/inbox';
 import { createRelay } from '@txbox/relay';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { embeddedStack, kafkaStack, type LoggedRecord, type TestStack } from './stack.ts';
+import { embeddedStack, kafkaStack, type TestStack } from './stack.ts';
+import type { LoggedRecord } from './topic-reader.ts';
 
 const documents: readonly unknown[] = (examples as unknown as { examples: unknown[] }[]).flatMap((webhook) => webhook.examples);
 const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));

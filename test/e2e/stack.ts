@@ -14,13 +14,7 @@ import Database from 'better-sqlite3';
 import { Kafka, logLevel } from 'kafkajs';
 import { createConnection, createPool } from 'mysql2/promise';
 import { backendUrl } from '../conformance/backend-url.ts';
-
-/** A record as an independent reader finds it in the topic. */
-export interface LoggedRecord {
-  readonly partition: number;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-}
+import { type LoggedRecord, readTopic } from './topic-reader.ts';
 
 /** Adds an event to the open transaction. */
 export type OutboxAdd = <E extends EventDefinition>(event: E, payload: PayloadInputOf<E>, options?: AddOptions) => MessageId;
@@ -100,23 +94,4 @@ export async function kafkaStack(urlVariable: string, service: string, partition
       await admin.disconnect();
     },
   };
-}
-
-/** Reads a topic with another client than the one the framework's adapters use. */
-async function readTopic(brokers: string[], topic: string): Promise<LoggedRecord[]> {
-  const { Consumer } = await import('@platformatic/kafka');
-  const consumer = new Consumer({ groupId: `${topic}.reader`, clientId: 'reader', bootstrapBrokers: brokers });
-  const ends = (await consumer.listOffsets({ topics: [topic] })).get(topic) ?? [];
-  const waiting = new Set(ends.flatMap((end, partition) => (end > 0n ? [partition] : [])));
-  const records: (LoggedRecord & { offset: bigint })[] = [];
-  if (waiting.size > 0) {
-    const stream = await consumer.consume({ topics: [topic], mode: 'earliest', maxWaitTime: 100, autocommit: false });
-    for await (const { partition, offset, key, value } of stream) {
-      records.push({ partition, offset, key: key ?? null, value: value ?? null });
-      if (offset + 1n >= (ends[partition] ?? 0n)) waiting.delete(partition);
-      if (waiting.size === 0) break;
-    }
-  }
-  await consumer.close(true);
-  return records.sort((a, b) => a.partition - b.partition || Number(a.offset - b.offset));
 }
