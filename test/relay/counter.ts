@@ -38,7 +38,7 @@ export interface Verdict {
  */
 export class Counters {
   readonly #service: ServiceDatabase;
-  readonly #event: EventDefinition<Raised>;
+  readonly #event: EventDefinition<string, Raised, Raised>;
   readonly #topic: string;
   #done = 0;
 

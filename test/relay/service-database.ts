@@ -15,7 +15,7 @@ export interface ServiceDatabase {
   readonly url: string;
   readonly pool: Pool;
   readonly outbox: Mysql2Outbox;
-  rows(sql: string, values?: readonly unknown[]): Promise<RowDataPacket[]>;
+  rows(sql: string, values?: readonly (string | number | Buffer)[]): Promise<RowDataPacket[]>;
   /** Events that wait to be published or settled. */
   pending(): Promise<number>;
 }
@@ -40,8 +40,8 @@ export async function serviceDatabase(
     await admin.end();
   });
   if (migrated) await outbox.migrate();
-  const rows = async (sql: string, values: readonly unknown[] = []): Promise<RowDataPacket[]> => {
-    const [found] = await pool.query<RowDataPacket[]>(sql, values);
+  const rows = async (sql: string, values: readonly (string | number | Buffer)[] = []): Promise<RowDataPacket[]> => {
+    const [found] = await pool.query<RowDataPacket[]>(sql, [...values]);
     return found;
   };
   return {

@@ -106,8 +106,12 @@ export class ShardLeases {
     const records = await leases.list(SHARD_SCOPE, ttlMs);
     const name = (id: Buffer | null): string | undefined => id?.toString('hex');
     const me = self.id.toString('hex');
-    // A wish of somebody unknown: a newcomer.
-    if (records.some(({ wantedBy }) => wantedBy && !this.#living.has(name(wantedBy) as string))) {
+    // A wish of somebody unknown: a newcomer. Something free: who had it may have left, and is not to be left a share.
+    const news = records.some(
+      ({ slot, owner, expired, wantedBy }) =>
+        (wantedBy && !this.#living.has(name(wantedBy) as string)) || ((expired || !owner) && !this.#held.has(slot)),
+    );
+    if (news) {
       const members = await membership.list(ttlMs);
       this.#living = new Set(members.filter((member) => member.alive).map((member) => name(member.id) as string));
     }
