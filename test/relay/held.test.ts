@@ -1,0 +1,121 @@
+// What cannot be published waits, visibly, and holds up nothing else (P-R10).
+import { defineEvent } from '@txbox/core';
+import { bucketOf } from '@txbox/core/spi';
+import { kafkajs } from '@txbox/kafka/kafkajs';
+import { createRelay, type Relay, type RelayOptions } from '@txbox/relay';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { readTopic } from '../e2e/topic-reader.ts';
+import { BROKERS, bareAdmin, newTopic } from '../faults/kafka-cluster.ts';
+import { SERVERS, type ServiceDatabase, serviceDatabase } from './service-database.ts';
+
+const PATIENCE = { timeout: 20_000, interval: 20 };
+const [, variable, service] = SERVERS[0];
+
+interface Note {
+  readonly key: string;
+  readonly text: string;
+}
+
+async function addNotes(database: ServiceDatabase, topic: string, ...notes: readonly Note[]): Promise<void> {
+  const Noted = defineEvent('noted', { topic, key: (note: Note) => note.key });
+  await database.outbox.transaction(async (tx) => {
+    for (const note of notes) tx.add(Noted, note);
+  });
+}
+
+async function textsIn(topic: string): Promise<string[]> {
+  return (await readTopic(BROKERS, topic)).map(({ value }) => (JSON.parse(String(value)) as Note).text);
+}
+
+async function startRelay(database: ServiceDatabase, options: Partial<RelayOptions> = {}): Promise<Relay> {
+  const relay = createRelay({ database: { url: database.url }, publisher: kafkajs({ brokers: BROKERS }), ...options });
+  onTestFinished(() => relay.stop());
+  await relay.start();
+  return relay;
+}
+
+/** A key of that partition of `partitions`. */
+function keyOf(partition: number, partitions: number): string {
+  for (let n = 0; ; n++) if (bucketOf(Buffer.from(`key ${n}`), partitions) === partition) return `key ${n}`;
+}
+
+describe('a missing topic', () => {
+  it('is held visibly while other topics flow, and published once it is there', async () => {
+    const database = await serviceDatabase(variable, service);
+    const admin = await bareAdmin();
+    const there = await newTopic(admin, 2);
+    const missing = `${there}-missing`;
+    const relay = await startRelay(database);
+    await addNotes(database, missing, { key: 'a', text: 'one' }, { key: 'a', text: 'two' }, { key: 'a', text: 'three' });
+    await vi.waitFor(() => expect(relay.status().held).toMatchObject([{ topic: missing, rows: 3, code: 'TOPIC_MISSING' }]), PATIENCE);
+    await addNotes(database, there, { key: 'a', text: 'flows' });
+    await vi.waitFor(() => expect(relay.status().settled).toBe(1), PATIENCE);
+    expect(relay.status().held).toMatchObject([{ topic: missing, code: 'TOPIC_MISSING' }]);
+    expect(await database.pending()).toBe(3);
+    expect(await textsIn(there)).toEqual(['flows']);
+    expect(await admin.listTopics()).not.toContain(missing);
+
+    await admin.createTopics({ topics: [{ topic: missing, numPartitions: 2, replicationFactor: 1 }], waitForLeaders: true });
+    onTestFinished(async () => {
+      const deleting = await bareAdmin();
+      await deleting.deleteTopics({ topics: [missing] });
+    });
+    await relay.whenIdle();
+    expect(relay.status().held).toEqual([]);
+    expect(await textsIn(missing)).toEqual(['one', 'two', 'three']);
+  });
+
+  it('does not keep a single run waiting', async () => {
+    const database = await serviceDatabase(variable, service);
+    const there = await newTopic(await bareAdmin());
+    await addNotes(database, `${there}-missing`, { key: 'a', text: 'waits' });
+    await addNotes(database, there, { key: 'a', text: 'one' }, { key: 'b', text: 'two' });
+    const relay = createRelay({ database: { url: database.url }, publisher: kafkajs({ brokers: BROKERS }) });
+    onTestFinished(() => relay.stop());
+    expect(await relay.runOnce()).toBe(2);
+    expect(await database.pending()).toBe(1);
+    expect((await textsIn(there)).sort()).toEqual(['one', 'two']);
+  });
+});
+
+describe('a record that the broker refuses', () => {
+  it('holds its partition visibly; what was added before it and other partitions flow', async () => {
+    const database = await serviceDatabase(variable, service);
+    const topic = await newTopic(await bareAdmin(), 2, { 'max.message.bytes': '10000' });
+    const [held, free] = [keyOf(0, 2), keyOf(1, 2)];
+    // One transaction: a request would hold them all.
+    await addNotes(
+      database,
+      topic,
+      ...[1, 2, 3].map((n) => ({ key: held, text: `before ${n}` })),
+      { key: held, text: 'x'.repeat(20_000) },
+      { key: held, text: 'after' },
+      { key: free, text: 'free 1' },
+    );
+    const relay = await startRelay(database);
+    const wanted = { topic, partition: 0, rows: 2, code: 'PUBLISH_REJECTED' };
+    await vi.waitFor(() => expect(relay.status().held).toMatchObject([wanted]), PATIENCE);
+    await addNotes(database, topic, { key: free, text: 'free 2' });
+    await vi.waitFor(() => expect(relay.status().settled).toBe(5), PATIENCE);
+    expect(relay.status().held).toMatchObject([wanted]);
+    expect((await textsIn(topic)).sort()).toEqual(['before 1', 'before 2', 'before 3', 'free 1', 'free 2']);
+    expect(await database.pending()).toBe(2);
+  });
+
+  it('is published once the topic takes it, before its followers', async () => {
+    const database = await serviceDatabase(variable, service);
+    const admin = await bareAdmin();
+    const topic = await newTopic(admin, 1, { 'max.message.bytes': '10000' });
+    const large = 'x'.repeat(20_000);
+    await addNotes(database, topic, { key: 'a', text: large }, { key: 'a', text: 'after' });
+    const relay = await startRelay(database, { retry: { baseMs: 10, capMs: 20 } });
+    await vi.waitFor(() => expect(relay.status().held).toMatchObject([{ partition: 0, code: 'PUBLISH_REJECTED' }]), PATIENCE);
+    await admin.alterConfigs({
+      validateOnly: false,
+      resources: [{ type: 2, name: topic, configEntries: [{ name: 'max.message.bytes', value: '1000000' }] }],
+    });
+    await relay.whenIdle();
+    expect(await textsIn(topic)).toEqual([large, 'after']);
+    expect(relay.status().held).toEqual([]);
+  });
+});
