@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { defineEvent } from '@txbox/core';
 import { createOutbox, type TypeormOutbox, type TypeormOutboxOptions } from '@txbox/outbox/typeorm';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
@@ -97,10 +98,10 @@ export interface Service {
 export async function startService(
   server: (typeof SERVERS)[number],
   typeorm: Typeorm,
-  options: { outbox?: Partial<TypeormOutboxOptions>; dataSource?: object; url?: (url: string) => string } = {},
+  options: { outbox?: Partial<TypeormOutboxOptions>; dataSource?: object; url?: (url: string) => Promise<string> } = {},
 ): Promise<Service> {
   const database = await ServiceDatabase.create(server);
-  const dataSource = dataSourceOf(typeorm, options.url?.(database.url) ?? database.url, options.dataSource);
+  const dataSource = dataSourceOf(typeorm, (await options.url?.(database.url)) ?? database.url, options.dataSource);
   await dataSource.initialize();
   const outbox = createOutbox({ dataSource, ...options.outbox });
   await outbox.migrate();
@@ -125,4 +126,16 @@ export function dataSourceOf(typeorm: Typeorm, url: string, options: object = {}
     columns: { id: { type: 'varchar', length: 64, primary: true }, amount: { type: 'int' } },
   });
   return new typeorm.DataSource({ type: 'mysql', url, entities: [Order], ...options });
+}
+
+/** Resolves when the other session waits for a lock. */
+export async function untilWaiting(admin: Connection, threadId: number): Promise<void> {
+  for (;;) {
+    const [rows] = await admin.query<RowDataPacket[]>(
+      "SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = ? AND trx_state = 'LOCK WAIT'",
+      [threadId],
+    );
+    if (rows.length > 0) return;
+    await sleep(5);
+  }
 }

@@ -1,3 +1,4 @@
+import { TxboxError } from '../runtime/error.ts';
 import type { Dialect } from '../sql/dialect.ts';
 import { driverErrorOf } from '../sql/sql-error.ts';
 import type { Doom } from './unit-of-work.ts';
@@ -20,6 +21,15 @@ const QUOTED = /'(?:[^'\\]|\\[\s\S]|'')*'|"(?:[^"\\]|\\[\s\S]|"")*"|`[^`]*`/g;
 const IMPLICIT_COMMIT =
   /^(?:(?:CREATE|DROP)\s+(?:OR\s+REPLACE\s+)?(?!OR\s|TEMPORARY\b|PREPARE\b)|ALTER\s|TRUNCATE\s|RENAME\s|GRANT\s|REVOKE\s|FLUSH\s|ANALYZE\s+(?:NO_WRITE_TO_BINLOG\s+|LOCAL\s+)?TABLES?\b|(?:OPTIMIZE|REPAIR)\s|CHECK\s+TABLES?\b|CACHE\s+INDEX\b|LOAD\s+INDEX\b|RESET\s|(?:UN)?INSTALL\s|CHANGE\s+(?:MASTER|REPLICATION)\b|(?:START|STOP)\s+(?:ALL\s+)?(?:SLAVES?|REPLICAS?|GROUP_REPLICATION)\b|SET\s+PASSWORD\b|SET\s+DEFAULT\s+ROLE\b|IMPORT\s|CLONE\s)/i;
 const IMPATIENT = /\b(?:NOWAIT|WAIT\s+\d+)\b/i;
+
+/** Why no statement of a doomed unit is sent. */
+export function notSent({ reason, cause }: Doom): TxboxError {
+  return new TxboxError(
+    'UNIT_DOOMED',
+    `Not sent: the transaction cannot commit any more (${reason}), and a statement would commit by itself.`,
+    { cause },
+  );
+}
 
 /** MySQL's flag of a session that is in a transaction, in every OK packet. */
 export const SERVER_STATUS_IN_TRANS = 1;

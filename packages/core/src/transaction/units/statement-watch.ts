@@ -1,7 +1,7 @@
 import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
 import { inHooksOf } from '../current-transaction.ts';
-import { afterError, doomOfStatus, doomOfText, doomOfTexts, fromFirstWord, type OnLockTimeout } from '../doom.ts';
+import { afterError, doomOfStatus, doomOfText, doomOfTexts, fromFirstWord, notSent, type OnLockTimeout } from '../doom.ts';
 import type { ConnectedUnit } from '../open-unit.ts';
 
 /** Who sends a statement: users, the hooks of a client that begins or ends the unit (and that client), or the framework. */
@@ -67,10 +67,10 @@ export class StatementWatch {
         if (sender !== 'framework') throw this.#closed();
         break;
       case 'rolling-back':
-        if (sender !== 'hook') throw unit.doom ? this.#doomed() : this.#closed();
+        if (sender !== 'hook') throw unit.doom ? notSent(unit.doom) : this.#closed();
         // Hooks after ROLLBACK work outside of any transaction, as they would without the framework.
         if (this.#ended || /^ROLLBACK\b/i.test(sql) || !unit.doom) return 'unwatched';
-        throw this.#doomed();
+        throw notSent(unit.doom);
       case 'committed':
       case 'rolled-back':
         if (sender === 'hook') return 'unwatched';
@@ -122,18 +122,8 @@ export class StatementWatch {
   }
 
   #refuseDoomed(): void {
-    if (this.#plan.unit.doom) throw this.#doomed();
-  }
-
-  #doomed(): TxboxError {
-    const { reason, cause } = this.#plan.unit.doom ?? { reason: 'unknown' };
-    return new TxboxError(
-      'UNIT_DOOMED',
-      `Not sent: the transaction cannot commit any more (${reason}), and a statement would commit by itself.`,
-      {
-        cause,
-      },
-    );
+    const { doom } = this.#plan.unit;
+    if (doom) throw notSent(doom);
   }
 
   #closed(): TxboxError {

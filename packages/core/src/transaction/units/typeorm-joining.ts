@@ -1,5 +1,6 @@
 import { isTxboxError, TxboxError } from '../../runtime/error.ts';
 import { currentUnit, inHooksOf, unitsAround } from '../current-transaction.ts';
+import { notSent } from '../doom.ts';
 import type { UnitOfWork } from '../unit-of-work.ts';
 import { type Runner, SharedRunner } from './shared-runner.ts';
 
@@ -10,7 +11,7 @@ export type PlainRepositories =
   | 'ignore'; // it goes to another connection and survives a rollback, as TypeORM does by itself
 
 /** What units need of a DataSource. */
-export interface JoinableDataSource {
+interface JoinableDataSource {
   createQueryRunner(mode?: never): Runner;
 }
 
@@ -41,6 +42,8 @@ export function joinedView(joined: JoinedRunner): Runner {
   };
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
     guard();
+    // A connection that is gone would answer in the driver's words.
+    if (unit.doom) throw notSent(unit.doom);
     try {
       return await work();
     } catch (error) {
@@ -80,6 +83,8 @@ export function joinedView(joined: JoinedRunner): Runner {
         manager ??= joined.managerOf(view);
         return manager;
       }
+      // TypeORM would answer in its own words, after the end too.
+      if (name === 'isReleased') return false;
       if (Object.hasOwn(own, name)) return own[name];
       const value: unknown = Reflect.get(target, name, target);
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
