@@ -23,6 +23,12 @@ const TASKS = {
     build: [join(ROOT, 'examples/orders/node_modules/.bin/tsc'), '--build', 'examples/orders'],
     run: ['node', 'examples/orders/dist/main.js'],
   },
+  quickstart: {
+    install: '@txbox-examples/quickstart',
+    build: [join(ROOT, 'examples/quickstart/node_modules/.bin/tsc'), '--build', 'examples/quickstart'],
+    run: ['node', join(ROOT, 'examples/quickstart/dist/main.js')],
+    folder: '.demo/quickstart',
+  },
   test: { install: 'all', build: BUILD, run: ['node', 'tools/run-suites.ts', 'test'] },
   'test:unit': { install: 'all', run: ['node', 'tools/run-suites.ts', 'unit'] },
   'test:full': { install: 'all', build: BUILD, run: ['node', 'tools/run-suites.ts', 'full'] },
@@ -131,7 +137,8 @@ function quietly([command, ...rest]) {
 }
 
 async function run([command, ...rest]) {
-  const cwd = task.here ? (process.env.INIT_CWD ?? process.cwd()) : ROOT;
+  const cwd = task.here ? (process.env.INIT_CWD ?? process.cwd()) : join(ROOT, task.folder ?? '.');
+  mkdirSync(cwd, { recursive: true });
   const child = spawn(command, [...rest, ...args], { cwd, env, stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   process.exitCode = await new Promise((resolve, reject) => {

@@ -17,7 +17,7 @@ import { backendUrl } from '../conformance/backend-url.ts';
 import { type LoggedRecord, readTopic } from './topic-reader.ts';
 
 /** Adds an event to the open transaction. */
-export type OutboxAdd = <E extends EventDefinition>(event: E, payload: PayloadInputOf<E>, options?: AddOptions) => MessageId;
+type OutboxAdd = <E extends EventDefinition>(event: E, payload: PayloadInputOf<E>, options?: AddOptions) => MessageId;
 
 /** A service's database with its outbox, a broker with one topic, and a consumer's database. */
 export interface TestStack {

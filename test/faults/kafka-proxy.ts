@@ -8,7 +8,7 @@ import { FaultProxy, type Filter, type Passage, type ProxyOptions } from './prox
  * - `swallow`: the broker appends, its answer is lost, the connection is cut.
  * - `{ delayMs }`: the answer is late.
  */
-export type ProduceFate = 'forward' | 'drop' | 'swallow' | { readonly delayMs: number };
+type ProduceFate = 'forward' | 'drop' | 'swallow' | { readonly delayMs: number };
 
 /** A proxy that knows where Kafka's messages begin and end, and which of them are produce requests. */
 export interface KafkaFaultProxy {

@@ -68,7 +68,7 @@ export function withLoader(folder, program, args) {
 }
 
 /** Folders of an unpacked folder that hold shared libraries. */
-export function libraryFolders(folder) {
+function libraryFolders(folder) {
   const machine = { x64: 'x86_64', arm64: 'aarch64' }[process.arch] ?? process.arch;
   return ['usr/lib', 'lib'].map((base) => join(folder, base, `${machine}-linux-gnu`));
 }

@@ -91,7 +91,7 @@ function compose(services, args) {
 }
 
 /** The second Compose file: each container's ports, open on 127.0.0.1 only. JSON is YAML. */
-export function portsFile(services, ports) {
+function portsFile(services, ports) {
   const containers = services.flatMap((service) => Object.entries(service.containers.ports));
   const entries = containers.map(([name, published]) => {
     return [name, { ports: published.map(({ port, inside = ports[port] }) => `127.0.0.1:${ports[port]}:${inside}`) }];

@@ -90,7 +90,7 @@ function trustedCertificates() {
 }
 
 /** Java's own key store format with trusted certificates (DER) only, password `changeit`. */
-export function trustStore(certificates) {
+function trustStore(certificates) {
   const text = (value) => Buffer.concat([uint(2, value.length), Buffer.from(value, 'latin1')]);
   const entries = certificates.map((der, index) =>
     Buffer.concat([uint(4, 2), text(`ca${index}`), Buffer.alloc(8), text('X.509'), uint(4, der.length), der]),

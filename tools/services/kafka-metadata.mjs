@@ -13,7 +13,7 @@ export async function liveBrokers(port) {
 }
 
 /** A request for the brokers and no topic. */
-export function metadataRequest() {
+function metadataRequest() {
   const client = Buffer.from('services');
   const body = Buffer.alloc(4 + 2 + 2 + 4 + 2 + client.length + 4 + 1);
   let at = body.writeInt32BE(body.length - 4, 0);
@@ -28,7 +28,7 @@ export function metadataRequest() {
 }
 
 /** Reads correlation id, throttle time and the list of brokers; undefined when no controller is known yet. */
-export function readBrokers(answer) {
+function readBrokers(answer) {
   let at = 8;
   const string = () => {
     const length = answer.readInt16BE(at);

@@ -40,7 +40,7 @@ export async function chooseOrigins(services) {
 }
 
 /** What is missing for which service, and the ways to supply it. */
-export function explain(lacks) {
+function explain(lacks) {
   const byMissing = new Map();
   for (const [{ name }, missing] of lacks) {
     if (missing.length) byMissing.set(missing.join(', '), [...(byMissing.get(missing.join(', ')) ?? []), name]);

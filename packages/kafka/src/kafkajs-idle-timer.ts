@@ -4,7 +4,7 @@ const DEFECTIVE_VERSION = '2.2.4';
 const PATCHED: unique symbol = Symbol.for('txbox.kafkajs-idle-timer') as never;
 
 /** What is used of kafkajs's queue of requests, one for each connection. */
-export interface RequestQueue {
+interface RequestQueue {
   readonly pending: readonly unknown[];
   readonly throttledUntil: number;
 }

@@ -4,7 +4,7 @@ import { type HoldReason, Lane, type LanePolicy } from './lane.ts';
 import type { LaneRouter, QueuedRow, RelayLane, ShardQueue } from './shard-queue.ts';
 
 /** Partition of rows whose topic has not been described yet. */
-export const UNRESOLVED = -1;
+const UNRESOLVED = -1;
 
 /** Bounds of what waits in memory for lanes that do not move. */
 export interface StuckBounds {

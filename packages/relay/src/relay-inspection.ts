@@ -3,7 +3,7 @@ import { type OutboxBacklog, outboxComponent, outboxStore, SHARD_SCOPE, SHARDS }
 import { relayMembership } from './sql/relay-membership.ts';
 
 /** A relay process as the database knows it. */
-export interface RelayProcess {
+interface RelayProcess {
   /** Hexadecimal. */
   readonly id: string;
   readonly version: string;

@@ -26,7 +26,7 @@ export function customerId(n: number): string {
 }
 
 /** Mulberry32 (Tommy Ettinger, public domain): small, seedable, good enough for a demo's workload. */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

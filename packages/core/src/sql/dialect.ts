@@ -11,7 +11,7 @@ export type SqlErrorKind =
   | 'other';
 
 /** What differs in the text of CREATE TABLE; see `createTable`. */
-export interface DdlFragments {
+interface DdlFragments {
   /** Type and properties of a column that counts upwards. */
   readonly serial: string;
   /** The key of a counting column, behind another column or alone; '' when its own properties say it all. */
