@@ -1,38 +1,13 @@
 // What cannot be published waits, visibly, and holds up nothing else (P-R10).
-import { defineEvent } from '@txbox/core';
 import { bucketOf } from '@txbox/core/spi';
 import { kafkajs } from '@txbox/kafka/kafkajs';
-import { createRelay, type Relay, type RelayOptions } from '@txbox/relay';
+import { createRelay } from '@txbox/relay';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { readTopic } from '../e2e/topic-reader.ts';
 import { BROKERS, bareAdmin, newTopic } from '../faults/kafka-cluster.ts';
-import { SERVERS, type ServiceDatabase, serviceDatabase } from './service-database.ts';
+import { addNotes, PATIENCE, startRelay, textsIn } from './note.ts';
+import { SERVERS, serviceDatabase } from './service-database.ts';
 
-const PATIENCE = { timeout: 20_000, interval: 20 };
 const [, variable, service] = SERVERS[0];
-
-interface Note {
-  readonly key: string;
-  readonly text: string;
-}
-
-async function addNotes(database: ServiceDatabase, topic: string, ...notes: readonly Note[]): Promise<void> {
-  const Noted = defineEvent('noted', { topic, key: (note: Note) => note.key });
-  await database.outbox.transaction(async (tx) => {
-    for (const note of notes) tx.add(Noted, note);
-  });
-}
-
-async function textsIn(topic: string): Promise<string[]> {
-  return (await readTopic(BROKERS, topic)).map(({ value }) => (JSON.parse(String(value)) as Note).text);
-}
-
-async function startRelay(database: ServiceDatabase, options: Partial<RelayOptions> = {}): Promise<Relay> {
-  const relay = createRelay({ database: { url: database.url }, publisher: kafkajs({ brokers: BROKERS }), ...options });
-  onTestFinished(() => relay.stop());
-  await relay.start();
-  return relay;
-}
 
 /** A key of that partition of `partitions`. */
 function keyOf(partition: number, partitions: number): string {
