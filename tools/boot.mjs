@@ -35,7 +35,7 @@ const TASKS = {
   check: { install: 'all', run: ['node', 'tools/check.ts'] },
   build: { install: 'all', run: BUILD },
   bench: { install: 'all', build: BUILD, run: ['node', 'bench/dist/main.js'] },
-  format: { install: 'all', run: [bin('biome'), 'check', '--write', '.'] },
+  format: { install: 'all', run: [join(ROOT, 'tools/node_modules/.bin/biome'), 'check', '--write', '.'] },
   txbox: { install: 'all', build: [...BUILD, 'packages/cli'], run: ['node', join(ROOT, 'packages/cli/dist/bin.js')], here: true },
 };
 
@@ -95,7 +95,7 @@ async function install(wanted) {
     if (done()) return;
     rmSync(stamp, { force: true });
     say('boot: installing packages');
-    const scope = existsSync(bin('vitest')) ? 'all' : wanted;
+    const scope = existsSync(join(ROOT, 'tools/node_modules')) ? 'all' : wanted;
     quietly([toolchain.pnpm, 'install', '--frozen-lockfile', ...(scope === 'all' ? [] : ['--filter', `${scope}...`])]);
     writeFileSync(stamp, JSON.stringify({ lock: digest, scope }));
   } finally {

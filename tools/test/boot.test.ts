@@ -42,8 +42,7 @@ describe('task wrapper', () => {
     await start(folder, [], 'demo').ended;
     expect(installs(folder)).toEqual(['install --frozen-lockfile --filter @txbox-examples/orders...']);
     await start(folder, [], 'test').ended;
-    mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
-    writeFileSync(join(folder, 'node_modules/.bin/vitest'), '');
+    mkdirSync(join(folder, 'tools/node_modules'), { recursive: true });
     await start(folder, [], 'demo').ended;
     writeFileSync(join(folder, 'pnpm-lock.yaml'), 'moved');
     await start(folder, [], 'demo').ended;
@@ -65,7 +64,7 @@ describe('task wrapper', () => {
   it('names the tasks when there is none of that name', async () => {
     const run = await start(checkout({ script: '' }), [], 'nothing').ended;
     expect(run.code).toBe(1);
-    expect(run.stderr).toContain('unknown task nothing; there are demo, test,');
+    expect(run.stderr).toContain('unknown task nothing; there are demo, quickstart, test,');
   });
 });
 

@@ -60,6 +60,7 @@ export class RelayRun {
   #settleLoop: Loop | undefined;
   #leaseLoop: Loop | undefined;
   #ended = false;
+  #stopped: Promise<void> | undefined;
   #progress: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(database: Database, options: ResolvedRelayOptions, events: RelayEmitter) {
@@ -198,9 +199,13 @@ export class RelayRun {
     }
   }
 
-  /** P-R13: reads no more, awaits acknowledgements for `graceMs`, settles, releases. */
-  async stop(graceMs: number): Promise<void> {
-    if (this.#ended) return;
+  /** P-R13: reads no more, awaits acknowledgements for `graceMs`, settles, releases. Again: the same stop. */
+  stop(graceMs: number): Promise<void> {
+    this.#stopped ??= this.#runStop(graceMs);
+    return this.#stopped;
+  }
+
+  async #runStop(graceMs: number): Promise<void> {
     this.#ended = true;
     const deadline = systemClock.monotonic() + graceMs;
     const within = (work: Promise<unknown> | undefined): Promise<void> => settledWithin(work, deadline - systemClock.monotonic());
@@ -218,7 +223,7 @@ export class RelayRun {
     await within(leasing);
     for (const [shard, epoch] of this.shards) this.#released(shard, epoch, 'stopped');
     // What cannot be released expires; a stop never fails for it.
-    if (graceMs > 0) await settledWithin(this.#leases?.releaseAll(), RELEASE_MS);
+    await settledWithin(this.#leases?.releaseAll(), RELEASE_MS);
     // A statement that hangs ends with its connection, and with it the loop that waits for it.
     for (const sessions of this.#sessions) await sessions.close();
     await Promise.all([reading, settling, leasing]);

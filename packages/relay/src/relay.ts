@@ -87,6 +87,7 @@ class RelayService implements Relay {
   #database: Database | undefined;
   #run: RelayRun | undefined;
   #single: Promise<number> | undefined;
+  #beginning: Promise<RelayRun> | undefined;
 
   constructor(options: ResolvedRelayOptions) {
     this.#options = options;
@@ -98,14 +99,17 @@ class RelayService implements Relay {
   }
 
   async start(): Promise<void> {
-    await this.#single;
+    // Whoever called `runOnce` hears of its failure.
+    await this.#single?.catch(() => undefined);
     await this.#lifecycle.start();
   }
 
   async stop({ graceMs }: { readonly graceMs?: number } = {}): Promise<void> {
     await this.#lifecycle.stop(graceMs);
-    // A single run is not a start; it ends here as well.
+    // A single run is not a start; it ends here as well, once it has begun.
+    await this.#beginning?.catch(() => undefined);
     await this.#end(graceMs ?? DEFAULT_GRACE_MS);
+    await this.#single?.catch(() => undefined);
     await this.#options.publisher.close();
   }
 
@@ -184,7 +188,8 @@ class RelayService implements Relay {
   async #runOnce(): Promise<number> {
     const published = this.#before.published;
     try {
-      const run = await this.#begin();
+      this.#beginning = this.#begin();
+      const run = await this.#beginning;
       await run.whenIdleOrHeld();
     } catch (error) {
       if (!isTxboxError(error, 'STOPPED')) throw error;
