@@ -93,23 +93,23 @@ class RelayService implements Relay {
     this.#options = options;
     this.#lifecycle = new Lifecycle({
       name: 'The relay',
-      start: async () => void (await this.#begin()),
+      start: async (signal) => {
+        // Whoever called `runOnce` hears of its failure.
+        await this.#single?.catch(() => undefined);
+        if (!signal.aborted) await this.#begin();
+      },
       stop: (graceMs) => this.#end(graceMs ?? DEFAULT_GRACE_MS),
     });
   }
 
-  async start(): Promise<void> {
-    // Whoever called `runOnce` hears of its failure.
-    await this.#single?.catch(() => undefined);
-    await this.#lifecycle.start();
+  start(): Promise<void> {
+    return this.#lifecycle.start();
   }
 
   async stop({ graceMs }: { readonly graceMs?: number } = {}): Promise<void> {
-    await this.#lifecycle.stop(graceMs);
-    // A single run is not a start; it ends here as well, once it has begun.
-    await this.#beginning?.catch(() => undefined);
-    await this.#end(graceMs ?? DEFAULT_GRACE_MS);
-    await this.#single?.catch(() => undefined);
+    const stopping = this.#lifecycle.stop(graceMs);
+    await this.#endSingle(graceMs ?? DEFAULT_GRACE_MS);
+    await stopping;
     await this.#options.publisher.close();
   }
 
@@ -183,6 +183,15 @@ class RelayService implements Relay {
     const database = this.#database;
     this.#database = undefined;
     if (!('session' in this.#options.database)) await database?.close();
+  }
+
+  /** A single run is not a start; it is ended once it has begun. */
+  async #endSingle(graceMs: number): Promise<void> {
+    const single = this.#single;
+    if (!single) return;
+    await this.#beginning?.catch(() => undefined);
+    await this.#end(graceMs);
+    await single.catch(() => undefined);
   }
 
   async #runOnce(): Promise<number> {
