@@ -128,14 +128,15 @@ export function dataSourceOf(typeorm: Typeorm, url: string, options: object = {}
   return new typeorm.DataSource({ type: 'mysql', url, entities: [Order], ...options });
 }
 
-/** Resolves when the other session waits for a lock. */
-export async function untilWaiting(admin: Connection, threadId: number): Promise<void> {
+/**
+ * Resolves when the other session waits for a lock. Reads the monitor's text, because information_schema.innodb_trx is a
+ * copy that the server does not renew for those who look at it often.
+ */
+export async function untilWaiting(admin: Connection, threadId: number | string): Promise<void> {
   for (;;) {
-    const [rows] = await admin.query<RowDataPacket[]>(
-      "SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = ? AND trx_state = 'LOCK WAIT'",
-      [threadId],
-    );
-    if (rows.length > 0) return;
+    const [[monitor]] = await admin.query<RowDataPacket[]>('SHOW ENGINE INNODB STATUS');
+    const transactions = (monitor?.['Status'] as string).split('---TRANSACTION');
+    if (transactions.some((text) => text.includes('LOCK WAIT') && text.includes(`thread id ${threadId},`))) return;
     await sleep(5);
   }
 }

@@ -25,7 +25,7 @@ describe.each(LANES)('on the wire, with %s', (_name, server, typeorm) => {
     tap.statements.length = 0;
   });
 
-  const short = (sql: string): string => /^\w+(?: (?:INTO|TRANSACTION) ?`?\w*)?/.exec(sql)?.[0] ?? sql;
+  const short = (sql: string): string => /^\w+(?: (?:INTO|TRANSACTION) ?\w*)?/.exec(sql.replaceAll('`', ''))?.[0] ?? sql;
 
   it.each([1, 10, 500])('a transaction of %i events has one statement more than without, the last before COMMIT', async (count) => {
     const { outbox, orders } = service;
@@ -33,13 +33,13 @@ describe.each(LANES)('on the wire, with %s', (_name, server, typeorm) => {
       for (let n = 0; n < count; n += 1) tx.add(Placed, { id: `e${n}` });
       await orders.insert({ id: 'a', amount: 1 });
     });
-    expect(tap.statements.map(short)).toEqual(['START TRANSACTION', 'INSERT INTO `orders', 'INSERT INTO txbox_outbox', 'COMMIT']);
+    expect(tap.statements.map(short)).toEqual(['START TRANSACTION', 'INSERT INTO orders', 'INSERT INTO txbox_outbox', 'COMMIT']);
   });
 
   it('a transaction without events has none more', async () => {
     const { outbox, orders } = service;
     await outbox.transaction(() => orders.insert({ id: 'a', amount: 1 }));
-    expect(tap.statements.map(short)).toEqual(['START TRANSACTION', 'INSERT INTO `orders', 'COMMIT']);
+    expect(tap.statements.map(short)).toEqual(['START TRANSACTION', 'INSERT INTO orders', 'COMMIT']);
   });
 
   it('positions follow the lock of the aggregate, whoever began first', async () => {
@@ -75,7 +75,7 @@ describe.each(LANES)('on the wire, with %s', (_name, server, typeorm) => {
         throw new Error('declined');
       }),
     ).rejects.toThrow('declined');
-    expect(tap.statements.map(short)).toEqual(['START TRANSACTION', 'INSERT INTO `orders', 'ROLLBACK']);
+    expect(tap.statements.map(short)).toEqual(['START TRANSACTION', 'INSERT INTO orders', 'ROLLBACK']);
   });
 
   describe('when the connection is lost', () => {
@@ -116,7 +116,7 @@ describe.each(LANES)('on the wire, with %s', (_name, server, typeorm) => {
 
     it.each(['statement', 'answer'] as const)('with the %s of the INSERT of the events, everything is rolled back', async (lose) => {
       const { outbox, database } = service;
-      tap.cutAt({ text: 'INSERT INTO txbox_outbox', lose });
+      tap.cutAt({ text: 'INSERT INTO `txbox_outbox`', lose });
       await expect(
         outbox.transaction(async (tx) => {
           await tx.manager.insert('Order', { id: 'a', amount: 1 });
