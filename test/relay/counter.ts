@@ -71,7 +71,7 @@ export class Counters {
       while (begun < transactions) {
         begun += 1;
         const counter = nameOf(Math.floor(counters * random() ** 3));
-        const openMs = random() < slow ? 50 + 1_450 * random() ** 3 : 0;
+        const openMs = random() < slow ? slowMs(random()) : 0;
         const attempt = `${seed}-${writer}-${begun}`;
         await this.#transaction(counter, attempt, openMs, random() >= rolledBack);
         this.#done += 1;
@@ -127,6 +127,11 @@ export class Counters {
 
 function nameOf(number: number): string {
   return `counter ${number}`;
+}
+
+/** Most are open for little, a quarter for longer than a relay lags behind. */
+function slowMs(random: number): number {
+  return random < 0.75 ? 50 + random * 300 : 900 + (random - 0.75) * 2_400;
 }
 
 /** mulberry32: the same seed makes the same choices. */

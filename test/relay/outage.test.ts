@@ -142,11 +142,14 @@ it.each(SERVERS)('connections that %s kills in mid-run are replaced; nothing is 
   const own = new Set(await connections());
   const relay = newRelay(database.url);
   await relay.start();
-  const writing = counters.raise({ seed: 7, writers, transactions: 400, counters: 10, slow: 0.01, rolledBack: 0.1 });
-  for (const done of [100, 200, 300]) {
+  const writing = counters.raise({ seed: 7, writers, transactions: 240, counters: 10, slow: 0.01, rolledBack: 0.1 });
+  for (const done of [60, 120, 180]) {
     await counters.until(done);
-    const killed = (await connections()).filter((id) => !own.has(id));
-    expect(killed.length).toBeGreaterThan(0);
+    const killed = await vi.waitFor(async () => {
+      const found = (await connections()).filter((id) => !own.has(id));
+      expect(found.length).toBeGreaterThan(0);
+      return found;
+    }, PATIENCE);
     for (const id of killed) await admin.query(`KILL ${id}`).catch(() => undefined);
   }
   await writing;
