@@ -1,4 +1,5 @@
 // A relay in a process of its own; its parent ends it. Says `running` when it runs.
+import { once } from 'node:events';
 import { kafkajs } from '@txbox/kafka/kafkajs';
 import { createRelay } from '@txbox/relay';
 
@@ -9,13 +10,12 @@ export interface RelayProcessOptions {
   readonly leaseTtlMs: number;
 }
 
-process.once('message', async ({ url, brokers, leaseTtlMs }: RelayProcessOptions) => {
-  const relay = createRelay({ database: { url }, publisher: kafkajs({ brokers }), leaseTtlMs });
-  process.once('SIGTERM', async () => {
-    await relay.stop();
-    process.disconnect();
-  });
-  relay.on('order-alarm', () => process.send?.('alarm'));
-  await relay.start();
-  process.send?.('running');
-});
+const [{ url, brokers, leaseTtlMs }] = (await once(process, 'message')) as [RelayProcessOptions];
+const relay = createRelay({ database: { url }, publisher: kafkajs({ brokers }), leaseTtlMs });
+relay.on('order-alarm', () => process.send?.('alarm'));
+const ended = once(process, 'SIGTERM');
+await relay.start();
+process.send?.('running');
+await ended;
+await relay.stop();
+process.disconnect();
