@@ -32,7 +32,7 @@ export interface Order {
 export const Placed = defineEvent('order.placed', { topic: 'orders', key: (payload: { id: string }) => payload.id });
 
 /** A database of one test file, with an `orders` table, looked at from outside. */
-export class ServiceDatabase implements AsyncDisposable {
+class ServiceDatabase implements AsyncDisposable {
   readonly url: string;
   readonly admin: Connection;
   readonly #name: string;
@@ -119,7 +119,7 @@ export async function startService(
   };
 }
 
-export function dataSourceOf(typeorm: Typeorm, url: string, options: object = {}): typeorm1.DataSource {
+function dataSourceOf(typeorm: Typeorm, url: string, options: object = {}): typeorm1.DataSource {
   const Order = new typeorm.EntitySchema<Order>({
     name: 'Order',
     tableName: 'orders',

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineEvent } from '@txbox/core';
+import { type Database, type OwnedSession, openDatabase, type SqlRow, type SqlValue } from '@txbox/core/spi';
 import { createOutbox, type SqliteOutbox } from '@txbox/outbox/sqlite';
 import { createRelay, type Relay, type RelayOptions } from '@txbox/relay';
 import { MemoryLog, type PublishFaults } from '@txbox/testing';
@@ -47,6 +48,29 @@ async function add(...texts: readonly string[]): Promise<void> {
   await outbox.transaction(async (tx) => {
     for (const text of texts) tx.add(Noted, text as never);
   });
+}
+
+/** The same database; what it answers to a page is given away when `hook` has ended. */
+function afterPages(opened: Database, hook: () => Promise<void>): Database {
+  const session = async (options?: { readonly dirty?: boolean }): Promise<OwnedSession> => {
+    const inner = await opened.session(options);
+    const query = async (sql: string, values?: readonly SqlValue[]): Promise<SqlRow[]> => {
+      const rows = await inner.query(sql, values);
+      if (sql.includes('payload')) await hook();
+      return rows;
+    };
+    return {
+      dialect: inner.dialect,
+      query,
+      execute: (sql, values) => inner.execute(sql, values),
+      begin: () => inner.begin(),
+      commit: () => inner.commit(),
+      rollback: () => inner.rollback(),
+      release: () => inner.release(),
+      destroy: () => inner.destroy(),
+    };
+  };
+  return { dialect: opened.dialect, description: opened.description, session, close: () => opened.close() };
 }
 
 const published = (): string[] => log.readAll('notes').map(({ value }) => JSON.parse(String(value)) as string);
@@ -190,6 +214,44 @@ describe('whenIdle', () => {
     await relay.whenIdle();
     expect(refused).toBe(6);
     expect(relay.status()).toMatchObject({ published: 2, settled: 2, failedRequests: 5, held: [] });
+  });
+
+  it('resolves also when a read that ends last still showed what is settled', async () => {
+    const answer = Promise.withResolvers<void>();
+    const reading = Promise.withResolvers<void>();
+    const shown = Promise.withResolvers<void>();
+    let gated = false;
+    let pages = 0;
+    const opened = await openDatabase({ url });
+    const relay = newRelay({
+      database: afterPages(opened, async () => {
+        pages += 1;
+        if (!gated) return;
+        reading.resolve();
+        await shown.promise;
+      }),
+      faults: { after: () => answer.promise },
+    });
+    await relay.start();
+    await add('a');
+    while (relay.status().rows === 0) await new Promise((resolve) => setImmediate(resolve));
+    let idle = false;
+    const whenIdle = relay.whenIdle().then(() => {
+      idle = true;
+    });
+    // Its own read has begun and ended before the one that is kept waiting.
+    const enough = pages + 3;
+    while (pages < enough) await new Promise((resolve) => setImmediate(resolve));
+    gated = true;
+    await reading.promise;
+    const settled = new Promise<void>((resolve) => void relay.on('settled', () => resolve()));
+    answer.resolve();
+    await settled;
+    expect(idle).toBe(false);
+    shown.resolve();
+    await whenIdle;
+    await relay.stop();
+    await opened.close();
   });
 
   it('rejects with STOPPED when the relay is stopped meanwhile', async () => {
