@@ -168,7 +168,7 @@ export class RelayRun {
     this.#leases = leases;
     await leases.runOnce();
     this.#leaseLoop = this.#loop('lease', () => leases.runOnce());
-    this.#readLoop = this.#loop('read', () => this.#reading.runOnce());
+    this.#readLoop = this.#loop('read', () => this.#read());
     this.#settleLoop = this.#loop('settle', () => this.#settler.runOnce());
   }
 
@@ -288,6 +288,15 @@ export class RelayRun {
     this.#reading.takeBackIn();
     if (this.#reading.isHungry) this.#readLoop?.wake();
     this.#tell();
+  }
+
+  /** A read that ends forgets what was settled meanwhile, which may be all that somebody waits for. */
+  async #read(): Promise<number> {
+    try {
+      return await this.#reading.runOnce();
+    } finally {
+      this.#tell();
+    }
   }
 
   #pump(): void {

@@ -255,7 +255,8 @@ export class ShardLoop {
     if (taken === 0 && !poll) return;
     this.#lookAt = Math.min(this.#lookAt, now + this.#lookEveryMs);
     this.#pollMs = nextPollMs(this.#pollMs, taken > 0, pollMinMs, pollMaxMs);
-    this.#pollAt = now + this.#pollMs;
+    // Somebody may have asked for a full read while this one was under way.
+    this.#pollAt = now + (this.#fullReads.length > 0 ? pollMinMs : this.#pollMs);
   }
 
   #needs(poll: boolean): ShardNeed[] {
