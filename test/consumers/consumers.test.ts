@@ -38,6 +38,7 @@ beforeAll(async () => {
   for (const format of FORMATS) {
     cpSync(join(import.meta.dirname, format), join(project, format), { recursive: true });
     writeJson(`${format}/package.json`, { type: format === 'esm' ? 'module' : 'commonjs' });
+    cpSync(join(import.meta.dirname, 'whole-way.ts'), join(project, format, 'whole-way.ts'));
     writeFileSync(join(project, format, 'entries.ts'), importsOf(entries()));
   }
 }, 180_000);
@@ -50,6 +51,11 @@ describe.each(FORMATS)('packed packages in an %s project', (format) => {
   it.each(NODES)('have entries that load on Node %s', async (version) => {
     const loaded = JSON.parse(await onNode(version, [`${format}/dist/entries.js`], project)) as Record<string, number>;
     expect(Object.keys(loaded)).toEqual(entries());
+  });
+
+  it.each(NODES)('bring an event from a transaction to its handler on Node %s', async (version) => {
+    const output = JSON.parse(await onNode(version, [`${format}/dist/whole-way.js`], project));
+    expect(output).toEqual({ published: 1, refusal: 'NO_UNIT_OF_WORK', amounts: ['9.90'] });
   });
 });
 
@@ -93,9 +99,9 @@ function tarballOf(name: string): string {
   return `txbox-${name}-${version}.tgz`;
 }
 
-/** The version this workspace tests with. */
+/** The version the tests run with. */
 function versionOf(name: string): string {
-  return (readJson(join(ROOT, 'node_modules', name, 'package.json')) as { version: string }).version;
+  return (readJson(join(ROOT, 'test/node_modules', name, 'package.json')) as { version: string }).version;
 }
 
 function onNode(version: string, args: readonly string[], cwd: string): Promise<string> {
