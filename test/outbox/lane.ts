@@ -32,7 +32,7 @@ export interface Order {
 export const Placed = defineEvent('order.placed', { topic: 'orders', key: (payload: { id: string }) => payload.id });
 
 /** A database of one test file, with an `orders` table, looked at from outside. */
-class ServiceDatabase implements AsyncDisposable {
+export class ServiceDatabase implements AsyncDisposable {
   readonly url: string;
   readonly admin: Connection;
   readonly #name: string;
@@ -135,7 +135,7 @@ function dataSourceOf(typeorm: Typeorm, url: string, options: object = {}): type
 export async function untilWaiting(admin: Connection, threadId: number | string): Promise<void> {
   for (;;) {
     const [[monitor]] = await admin.query<RowDataPacket[]>('SHOW ENGINE INNODB STATUS');
-    const transactions = (monitor?.['Status'] as string).split('---TRANSACTION');
+    const transactions = String(monitor?.['Status']).split('---TRANSACTION');
     if (transactions.some((text) => text.includes('LOCK WAIT') && text.includes(`thread id ${threadId},`))) return;
     await sleep(5);
   }

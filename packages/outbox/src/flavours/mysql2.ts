@@ -1,5 +1,5 @@
-import { type Mysql2Pool, poolResource, sessionOfConnection } from '@txbox/core/mysql2';
-import { objectWith, type Transaction, TxboxError } from '@txbox/core/spi';
+import { type Mysql2Pool, type PlainQueries, poolResource, sessionOfConnection } from '@txbox/core/mysql2';
+import { objectWith, oneOf, type Transaction, TxboxError } from '@txbox/core/spi';
 import type { Connection as CallbackConnection } from 'mysql2';
 import type { Connection, PoolConnection } from 'mysql2/promise';
 import { Outbox } from '../outbox.ts';
@@ -9,6 +9,11 @@ import { type OutboxOptions, resolveOutboxOptions } from '../outbox-options.ts';
 export interface Mysql2OutboxOptions extends OutboxOptions {
   /** A pool of `mysql2/promise`, or of `mysql2`. */
   readonly pool: Mysql2Pool;
+  /**
+   * What `query`, `execute` and `getConnection` of the pool itself do inside an open transaction: `join` it (default),
+   * `refuse` with `QUERY_OUTSIDE_UNIT`, or `ignore` it as mysql2 does by itself.
+   */
+  readonly plainQueries?: PlainQueries;
 }
 
 /** An open transaction of a pool. */
@@ -23,11 +28,13 @@ export type Mysql2Handle = Connection | CallbackConnection;
 /** The outbox of a mysql2 pool. */
 export class Mysql2Outbox extends Outbox<Mysql2Transaction, Mysql2Handle> {
   constructor(options: Mysql2OutboxOptions) {
-    const { pool, ...common } = resolveOutboxOptions<Pick<Mysql2OutboxOptions, 'pool'>>(options, {
-      pool: objectWith('getConnection', 'query'),
-    });
+    const { pool, plainQueries, ...common } = resolveOutboxOptions<Pick<Required<Mysql2OutboxOptions>, 'pool' | 'plainQueries'>>(
+      options,
+      { pool: objectWith('getConnection', 'query'), plainQueries: oneOf('join', 'refuse', 'ignore') },
+      { plainQueries: 'join' },
+    );
     const resource = poolResource(pool);
-    resource.configure({ onLockTimeout: common.onLockTimeout, logger: common.logger });
+    resource.configure({ plainQueries, onLockTimeout: common.onLockTimeout, logger: common.logger });
     super(common, {
       resource,
       transactionOf: (unit, transaction) => ({ ...transaction, connection: unit.handle as PoolConnection }),

@@ -2,20 +2,23 @@ import { mysqlDialect } from '../../sql/dialects/mysql.ts';
 import type { SqlSession } from '../../sql/session.ts';
 import { SERVER_STATUS_IN_TRANS } from '../doom.ts';
 import { type Connect, runUnit } from '../open-unit.ts';
-import type { TransactionResource } from '../unit-of-work.ts';
+import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
 import { guardedConnection } from './guarded-connection.ts';
 import { MysqlGate } from './mysql-gate.ts';
 import { plainMysqlSession, send, statusOf, type WireConnection } from './mysql-wire.ts';
+import { type CorePool, joinPlainQueries, type PlainQueries } from './mysql2-joining.ts';
 import { resourceOf } from './resource-registry.ts';
 import { StatementWatch } from './statement-watch.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
 /** mysql2's promise flavour of a pooled connection, as far as units need it. */
 interface PooledConnection {
-  readonly connection: WireConnection;
   release(): void;
   destroy(): void;
 }
+
+/** The same connection in the callback flavour. */
+type CoreConnection = WireConnection & { promise(): PooledConnection };
 
 /** A mysql2 pool: of the promise flavour, or of the callback one. */
 export interface Mysql2Pool {
@@ -23,33 +26,42 @@ export interface Mysql2Pool {
   promise?(): { getConnection(): Promise<unknown> };
 }
 
+/** What may be set for the units of a pool. */
+export interface PoolUnitSettings extends UnitSettings {
+  /** Default `join`. */
+  readonly plainQueries?: PlainQueries;
+}
+
 /** A pool in which units can be opened, with settings that its outbox may change. */
 export interface PoolResource extends TransactionResource {
   readonly kind: 'mysql2';
-  configure(settings: UnitSettings): void;
+  configure(settings: PoolUnitSettings): void;
 }
 
 /**
- * The resource of a mysql2 pool; one per pool, whichever flavour of it is given. A query that goes to the pool itself while
- * a unit is open uses another connection and is not part of the unit: work with the connection that the transaction hands out.
+ * The resource of a mysql2 pool; one per pool, whichever flavour of it is given. From here on plain queries of that pool
+ * take part in its units.
  */
 export function poolResource(pool: Mysql2Pool): PoolResource {
   // The promise flavour is a wrapper.
   const { pool: inner } = pool as { pool?: unknown };
-  const core = typeof inner === 'object' && inner !== null ? (inner as Mysql2Pool) : pool;
+  const core = (typeof inner === 'object' && inner !== null ? inner : pool) as unknown as CorePool;
   return resourceOf(core, () => makePoolResource(core));
 }
 
-function makePoolResource(pool: Mysql2Pool): PoolResource {
+function makePoolResource(pool: CorePool): PoolResource {
   const dialect = mysqlDialect();
-  let settings = DEFAULT_UNIT_SETTINGS;
-  const pooledConnection = async (): Promise<PooledConnection> => {
-    const source = pool.promise === undefined ? pool : pool.promise();
-    return (await (source.getConnection as () => Promise<unknown>).call(source)) as PooledConnection;
-  };
+  const raws = new WeakMap<UnitOfWork, WireConnection>();
+  let settings: Required<PoolUnitSettings> = { ...DEFAULT_UNIT_SETTINGS, plainQueries: 'join' };
+  const getConnection = joinPlainQueries({ pool, mode: () => settings.plainQueries, rawOf: (unit) => raws.get(unit) });
+  const coreConnection = (): Promise<CoreConnection> =>
+    new Promise((resolve, reject) => {
+      getConnection((error, connection) => (error ? reject(error) : resolve(connection as CoreConnection)));
+    });
   const connect: Connect = async (unit) => {
-    const pooled = await pooledConnection();
-    const raw = pooled.connection;
+    const raw = await coreConnection();
+    const pooled = raw.promise();
+    raws.set(unit, raw);
     const multipleStatements = raw.config?.multipleStatements === true;
     const watch = new StatementWatch({ unit, dialect, onLockTimeout: settings.onLockTimeout, multipleStatements });
     const gate = new MysqlGate(raw, unit, watch, dialect);
@@ -70,6 +82,7 @@ function makePoolResource(pool: Mysql2Pool): PoolResource {
         await send(raw, 'ROLLBACK');
       },
       release: async (broken) => {
+        raws.delete(unit);
         if (!gate.leave() || broken) pooled.destroy();
         else pooled.release();
       },
@@ -85,11 +98,11 @@ function makePoolResource(pool: Mysql2Pool): PoolResource {
     run: (options, fn, attempt = 1) =>
       runUnit({ resource, connect, isolationLevel: options.isolationLevel, attempt, logger: settings.logger }, fn),
     withSession: async (fn) => {
-      const pooled = await pooledConnection();
+      const raw = await coreConnection();
       try {
-        return await fn(plainMysqlSession(pooled.connection, dialect));
+        return await fn(plainMysqlSession(raw, dialect));
       } finally {
-        pooled.release();
+        raw.release?.();
       }
     },
   };
