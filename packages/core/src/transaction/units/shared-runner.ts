@@ -1,3 +1,5 @@
+import { TxboxError } from '../../runtime/error.ts';
+
 /** TypeORM's QueryRunner, as far as joining needs it. */
 export interface Runner {
   isTransactionActive: boolean;
@@ -69,6 +71,8 @@ export class SharedRunner {
   }
 
   async #end(work: () => Promise<void>): Promise<void> {
+    // TypeORM rolls back also what could not begin; that would be the transaction of whoever has the connection.
+    if (this.#depth === 0) throw new TxboxError('NO_OPEN_TRANSACTION', 'No transaction was begun here that could be ended.');
     try {
       await work();
     } finally {
