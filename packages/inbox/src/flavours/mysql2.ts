@@ -13,7 +13,7 @@ export interface Mysql2InboxOptions extends InboxOptions {
 
 /** What a handler is told beside the payload. */
 export interface Mysql2HandlerContext extends HandlerContext {
-  /** The connection of the transaction that remembers the message: query and execute. The pool itself is outside of it. */
+  /** The connection of the transaction that remembers the message: query and execute; plain queries of the pool join it too. */
   readonly connection: PoolConnection;
 }
 
