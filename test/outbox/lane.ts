@@ -119,7 +119,7 @@ export async function startService(
   };
 }
 
-function dataSourceOf(typeorm: Typeorm, url: string, options: object = {}): typeorm1.DataSource {
+export function dataSourceOf(typeorm: Typeorm, url: string, options: object = {}): typeorm1.DataSource {
   const Order = new typeorm.EntitySchema<Order>({
     name: 'Order',
     tableName: 'orders',

@@ -19,9 +19,13 @@ const fixedHeaders = new WeakMap<EventDefinition, readonly WireHeader[]>();
 /**
  * The final, encoded form of a message (P-T5, P-W1): validates (what the validator returns is sent), encodes and checks
  * every limit. Synchronous, touches nothing. Throws `PAYLOAD_INVALID`, `PAYLOAD_NOT_ENCODABLE`, `MESSAGE_TOO_LARGE`,
- * `KEY_INVALID`, `AGGREGATE_INVALID`, `HEADER_INVALID`, `MESSAGE_ID_INVALID` or `OPTIONS_INVALID`.
+ * `KEY_INVALID`, `AGGREGATE_INVALID`, `HEADER_INVALID`, `MESSAGE_ID_INVALID`, `OPTIONS_INVALID`, or `EVENT_INVALID` for what
+ * is no event.
  */
 export function encodeMessage(event: EventDefinition, payload: unknown, options: AddOptions = {}): EncodedMessage {
+  if (typeof (event as Partial<EventDefinition> | undefined)?.codec?.encode !== 'function') {
+    throw new TxboxError('EVENT_INVALID', 'An event is what defineEvent returns.');
+  }
   for (const name in options) {
     if (!ADD_OPTIONS.has(name)) {
       throw new TxboxError('OPTIONS_INVALID', `Unknown option ${name} for event ${event.name} (known: ${[...ADD_OPTIONS].join(', ')}).`);

@@ -40,7 +40,10 @@ export function unitsAround(key: object): UnitOfWork[] {
 
 /** The innermost unit of any resource that takes part in what the running code does. */
 export function innermostOpenUnit(): UnitOfWork | undefined {
-  for (let frame = storage().getStore(); frame; frame = frame.outer) if (frame.unit?.accepts) return frame.unit;
+  for (let frame = storage().getStore(); frame; frame = frame.outer) {
+    // Not where the code has stepped out of it.
+    if (frame.unit?.accepts && frameOf(frame.key)?.unit === frame.unit) return frame.unit;
+  }
   return undefined;
 }
 
