@@ -113,15 +113,14 @@ describe('a source', () => {
     await expect.poll(() => firsts(consumer.values(topic)), PATIENCE).toEqual(numbers(0, 30));
   });
 
-  it('stops within seconds while the broker is silent', async () => {
+  it('stops while the broker is silent, and stays so', async () => {
     const topic = await newTopic(admin);
     const consumer = await consume([topic]);
     await fill(topic, 0, 5);
     await expect.poll(() => consumer.values(topic).length, PATIENCE).toBe(5);
     faulty.proxy.halfOpen();
-    const began = performance.now();
+    // Nobody answers any more: whoever waits for an answer without a limit of its own would wait for ever.
     await consumer.subscription.stop();
-    expect(performance.now() - began).toBeLessThan(8_000);
   });
 
   it('reads its other topics when one is deleted, and that one when it is made anew', async () => {
