@@ -143,6 +143,28 @@ describe.each(POOL_LANES)('a transaction of a %s', (_name, server, flavour) => {
     expect(await database.orders()).toEqual(['d']);
   });
 
+  it('is doomed by a query that the driver stopped waiting for, and its connection does not come back', async () => {
+    const { outbox } = service;
+    const ids: unknown[] = [];
+    const idOf = async (connection: PoolConnection): Promise<void> => {
+      const [[row]] = await connection.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id');
+      ids.push(row?.['id']);
+    };
+    await expect(
+      outbox.transaction(async (tx) => {
+        await idOf(tx.connection);
+        await place(tx.connection, 'a');
+        tx.add(Placed, { id: 'a' });
+        await expect(tx.connection.query({ sql: 'SELECT SLEEP(1)', timeout: 20 })).rejects.toMatchObject({
+          code: 'PROTOCOL_SEQUENCE_TIMEOUT',
+        });
+      }),
+    ).rejects.toMatchObject({ code: 'UNIT_DOOMED' });
+    await outbox.transaction((tx) => idOf(tx.connection));
+    expect(ids[0]).not.toBe(ids[1]);
+    await expect.poll(committed).toEqual([[], []]);
+  });
+
   describe('when the connection is lost', () => {
     it.each([
       ['statement', [], []],

@@ -6,12 +6,20 @@ export interface Cut {
   readonly lose: 'statement' | 'answer';
 }
 
+/** The first statement that begins with `text` is replaced by another, and answered with an error of the server. */
+export interface Lie {
+  readonly text: string;
+  readonly instead?: string;
+  readonly errno: number;
+}
+
 const COM_QUERY = 3;
 
 /** A proxy before a MySQL server that notes every statement sent, and can lose one or its answer. */
 export class WireTap implements AsyncDisposable {
   readonly statements: string[] = [];
   #cut: Cut | undefined;
+  #lie: Lie | undefined;
   #proxy: FaultProxy | undefined;
 
   static async start(url: string): Promise<WireTap> {
@@ -31,6 +39,10 @@ export class WireTap implements AsyncDisposable {
     this.#cut = cut;
   }
 
+  lieAt(lie: Lie): void {
+    this.#lie = lie;
+  }
+
   /** Destroys every connection. */
   cut(): void {
     this.#proxy?.cut();
@@ -42,12 +54,24 @@ export class WireTap implements AsyncDisposable {
 
   #filters(): Record<'to-server' | 'to-client', Filter> {
     let answerIsLost = false;
+    let answer: Buffer | undefined;
     return {
-      'to-client': (bytes) => [answerIsLost ? 'cut' : { bytes }],
+      'to-client': (bytes) => {
+        if (answerIsLost) return ['cut'];
+        const forged = answer;
+        answer = undefined;
+        return [{ bytes: forged ?? bytes }];
+      },
       'to-server': (bytes): Passage[] => {
         const sql = statementIn(bytes);
         if (sql === undefined) return [{ bytes }];
         this.statements.push(sql);
+        const lie = this.#lie;
+        if (lie && sql.startsWith(lie.text)) {
+          this.#lie = undefined;
+          answer = errorPacket(lie.errno);
+          return [{ bytes: lie.instead === undefined ? bytes : queryPacket(lie.instead, bytes) }];
+        }
         const cut = this.#cut;
         if (!cut || !sql.startsWith(cut.text)) return [{ bytes }];
         this.#cut = undefined;
@@ -62,7 +86,25 @@ export class WireTap implements AsyncDisposable {
 /** The text of a statement that begins in these bytes. mysql2 writes each packet at once. */
 function statementIn(bytes: Buffer): string | undefined {
   if (bytes.length < 5 || bytes[3] !== 0 || bytes[4] !== COM_QUERY) return undefined;
-  // No query attributes, one set of them: what clients send that could send some.
-  const begin = bytes[5] === 0 && bytes[6] === 1 ? 7 : 5;
-  return bytes.subarray(begin).toString('utf8');
+  return bytes.subarray(beginOfText(bytes)).toString('utf8');
+}
+
+// No query attributes, one set of them: what clients send that could send some.
+function beginOfText(bytes: Buffer): number {
+  return bytes[5] === 0 && bytes[6] === 1 ? 7 : 5;
+}
+
+function queryPacket(sql: string, like: Buffer): Buffer {
+  return packet(0, Buffer.concat([like.subarray(4, beginOfText(like)), Buffer.from(sql)]));
+}
+
+function errorPacket(errno: number): Buffer {
+  return packet(1, Buffer.concat([Buffer.from([0xff, errno & 0xff, errno >> 8]), Buffer.from('#HY000forged')]));
+}
+
+function packet(sequence: number, payload: Buffer): Buffer {
+  const header = Buffer.alloc(4);
+  header.writeUIntLE(payload.length, 0, 3);
+  header[3] = sequence;
+  return Buffer.concat([header, payload]);
 }
