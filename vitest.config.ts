@@ -16,6 +16,8 @@ export default defineConfig({
     include: ['packages/*/test/**/*.test.ts', 'tools/test/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     pool: 'forks',
+    // Most tests wait for servers; more workers than cores wait side by side.
+    maxWorkers: 3,
     passWithNoTests: true,
     reporters: ['default', './tools/totals-reporter.ts'],
     testTimeout: 30_000,
