@@ -60,6 +60,20 @@ describe.each(STACKS)('the demo on %s', (_name, stack) => {
 });
 
 describe('the demo', () => {
+  it.each([
+    ['a single order', ['--orders', '1', '--kills', '1']],
+    ['more kills than orders', ['--orders', '3', '--kills', '5', '--keys', '1']],
+  ])(
+    'ends well with %s',
+    async (_what, args) => {
+      const { code, result, progress } = await demo(...args);
+      expect(result, progress).toMatchObject({ lost: 0, doubled: 0, outOfOrder: 0, ghosts: 0 });
+      expect(result.committed + result.rolledBack).toBe(Number(args[1]));
+      expect(code).toBe(0);
+    },
+    60_000,
+  );
+
   it('reports every wrong option at once', async () => {
     const child = spawn(process.execPath, [DEMO, '--orders', 'many', '--kills', '-1'], { stdio: ['ignore', 'ignore', 'pipe'] });
     const [stderr, code] = await Promise.all([

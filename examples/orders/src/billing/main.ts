@@ -6,6 +6,7 @@ import { dataSourceOf, readSettings, sourceOf } from '../settings.ts';
 import { Billing } from './billing.ts';
 import { Invoice } from './invoice.entity.ts';
 
+const stopped = once(process, 'SIGTERM');
 const settings = readSettings();
 const dataSource = await dataSourceOf(settings.billingDatabase, [Invoice]).initialize();
 const inbox = createInbox({
@@ -16,7 +17,7 @@ const inbox = createInbox({
   batchSize: 50,
 });
 await inbox.start();
-await once(process, 'SIGTERM');
+await stopped;
 await inbox.stop();
 const { applied, duplicates } = await inbox.status();
 process.stdout.write(`${JSON.stringify({ applied, duplicates })}\n`);

@@ -37,6 +37,8 @@ export class Service {
     const child = this.#running();
     child.kill('SIGTERM');
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    // A process that has just been started and listens to no signal yet dies of it; it has not begun anything.
+    if (child.signalCode === 'SIGTERM') return;
     if (child.exitCode !== 0) throw new Error(`the ${this.name} ended with ${child.exitCode ?? child.signalCode} after SIGTERM`);
   }
 
