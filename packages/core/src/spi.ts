@@ -47,7 +47,7 @@ export { DEFAULT_TABLE_PREFIX, type TableNames, tableNames, tablePrefix } from '
 export { currentUnit, innermostOpenUnit, insideUnit, outsideUnit } from './transaction/current-transaction.ts';
 export type { OnLockTimeout } from './transaction/doom.ts';
 export { type EventSink, eventSinkOf, registerEventSink } from './transaction/event-sink.ts';
-export { chooseResource, type LiveOutbox, type OutboxChoice, registerLiveOutbox } from './transaction/live-outboxes.ts';
+export { chooseResource, chosenOutbox, type LiveOutbox, type OutboxChoice, registerLiveOutbox } from './transaction/live-outboxes.ts';
 export { type AnyMethod, type AsyncMethodDecorator, methodDecorator } from './transaction/method-decorator.ts';
 export { runTransaction } from './transaction/run-transaction.ts';
 export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';

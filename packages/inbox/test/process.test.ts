@@ -145,6 +145,8 @@ describe('process', () => {
     const inbox = await inboxWith();
     const added: unknown[] = [];
     const sink: EventSink = {
+      name: 'default',
+      tablePrefix: 'txbox_',
       add: (unit: UnitOfWork, event, payload) => {
         expect(unit.state).toBe('open');
         unit.beforeCommit(async () => void added.push([event.name, payload, consumer.database.inTransaction]));

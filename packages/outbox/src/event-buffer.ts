@@ -19,23 +19,38 @@ import { shardOf } from './sql/outbox-writer.ts';
 
 /** What the buffer works with. */
 export interface BufferPlan {
+  /** Of the outbox. */
+  readonly name: string;
   readonly writer: OutboxWriter;
   readonly tablePrefix: string;
   /** Told after COMMIT which shards have something new; never awaited. */
   readonly wake: (shards: readonly number[]) => void;
 }
 
+/** The events of one unit. */
+interface Buffer {
+  readonly messages: EncodedMessage[];
+  /** How many of them are in the table already, from the first on. */
+  written: number;
+}
+
 /**
  * Holds the events of each open unit until its end, then inserts them as the last thing before COMMIT (P-W1, P-W2), so
- * that their positions follow the lock of the aggregate that the unit changed.
+ * that their positions follow the lock of the aggregate that the unit changed. On SQLite, where the unit has had the only
+ * write lock since its beginning, they are inserted as they are added: whatever is undone there takes its events along,
+ * for nobody can watch what users do with their database object (P-W9).
  */
 export class EventBuffer implements EventSink {
+  readonly name: string;
+  readonly tablePrefix: string;
   readonly #plan: BufferPlan;
-  readonly #buffers = new WeakMap<UnitOfWork, EncodedMessage[]>();
+  readonly #buffers = new WeakMap<UnitOfWork, Buffer>();
   #schemaChecked = false;
 
   constructor(plan: BufferPlan) {
     this.#plan = plan;
+    this.name = plan.name;
+    this.tablePrefix = plan.tablePrefix;
   }
 
   add(unit: UnitOfWork, event: EventDefinition, payload: unknown, options?: AddOptions): MessageId {
@@ -47,7 +62,9 @@ export class EventBuffer implements EventSink {
       );
     }
     const message = encodeMessage(event, payload, options);
-    this.#bufferOf(unit).push(message);
+    const buffer = this.#bufferOf(unit);
+    buffer.messages.push(message);
+    if (unit.session.executeNow) this.#writeNow(unit, buffer);
     return messageIdFromBytes(message.id);
   }
 
@@ -56,28 +73,44 @@ export class EventBuffer implements EventSink {
     await this.#insert(session, [message]);
   }
 
-  #bufferOf(unit: UnitOfWork): EncodedMessage[] {
+  #bufferOf(unit: UnitOfWork): Buffer {
     const known = this.#buffers.get(unit);
     if (known) return known;
-    const buffer: EncodedMessage[] = [];
+    const buffer: Buffer = { messages: [], written: 0 };
     this.#buffers.set(unit, buffer);
+    const { messages } = buffer;
     // P-W8: what was added in a savepoint vanishes with it.
     unit.onSavepoint(() => {
-      const { length } = buffer;
-      return () => void buffer.splice(length);
+      const { length } = messages;
+      return () => {
+        messages.splice(length);
+        buffer.written = Math.min(buffer.written, length);
+      };
     });
     unit.beforeCommit(async () => {
-      await this.#insert(unit.session, buffer);
-      unit.afterCommit(() => this.#plan.wake([...new Set(buffer.map(shardOf))]));
+      if (messages.length === 0) return;
+      await this.#insert(unit.session, messages.slice(buffer.written));
+      unit.afterCommit(() => this.#plan.wake([...new Set(messages.map(shardOf))]));
     });
     return buffer;
   }
 
+  /** What cannot be written now, in the midst of an iteration for example, is written with the next event or at the end. */
+  #writeNow({ session }: UnitOfWork, buffer: Buffer): void {
+    try {
+      for (const message of buffer.messages.slice(buffer.written)) {
+        this.#plan.writer.insertNow?.(session, message);
+        buffer.written += 1;
+      }
+    } catch {
+      // It fails again at the end if it must.
+    }
+  }
+
   async #insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void> {
-    if (messages.length === 0) return;
     try {
       await this.#checkSchemaOnce(session);
-      await this.#plan.writer.insert(session, messages);
+      if (messages.length > 0) await this.#plan.writer.insert(session, messages);
     } catch (error) {
       if (isTxboxError(error) || session.dialect.classify(error) !== 'missing-table') throw error;
       throw new TxboxError(

@@ -10,6 +10,8 @@ export const SHARD_SCOPE = 'relay-shard';
 export interface OutboxWriter {
   /** Inserts the messages in order, in one statement as long as it fits the server's packet (P-W2). Never commits. */
   insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void>;
+  /** Inserts one message in the caller's stack, on sessions that have `executeNow`. Throws what the driver says. */
+  insertNow?(session: SqlSession, message: EncodedMessage): void;
 }
 
 /** What a relay must remember of a row. */

@@ -5,8 +5,8 @@ import {
   coreComponent,
   currentUnit,
   type EventDefinition,
+  type EventSink,
   encodeMessage,
-  eventSinkOf,
   innermostOpenUnit,
   type LiveOutbox,
   type MessageId,
@@ -49,6 +49,8 @@ export interface OutboxFlavour<Tx extends Transaction, Handle> {
 export class Outbox<Tx extends Transaction = Transaction, Handle = never> implements LiveOutbox, AsyncDisposable {
   readonly name: string;
   readonly resource: TransactionResource;
+  /** Where decorators put events. */
+  readonly sink: EventSink;
   readonly #flavour: OutboxFlavour<Tx, Handle>;
   readonly #tablePrefix: string;
   readonly #buffer: EventBuffer;
@@ -69,10 +71,12 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
         })
       : undefined;
     this.#buffer = new EventBuffer({
+      name: options.name,
       writer: outboxWriter(options.tablePrefix),
       tablePrefix: options.tablePrefix,
       wake: (shards) => this.#wake?.wake(shards),
     });
+    this.sink = this.#buffer;
     this.#unregister = [registerEventSink(this.resource.key, this.#buffer), registerLiveOutbox(this)];
   }
 
@@ -87,7 +91,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
     if (typeof fn !== 'function') throw new TxboxError('OPTIONS_INVALID', 'transaction takes ([options,] fn), and fn must be a function.');
     this.#refuseClosed();
     return await runTransaction(this.resource, checkTransactionOptions('transaction', options), (unit) =>
-      fn(this.#flavour.transactionOf(unit, commonTransaction(unit))),
+      fn(this.#flavour.transactionOf(unit, this.#commonTransaction(unit))),
     );
   }
 
@@ -98,7 +102,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
   add<E extends EventDefinition>(event: E, payload: PayloadInputOf<E>, options?: AddOptions): MessageId {
     this.#refuseClosed();
     const unit = currentUnit(this.resource.key);
-    if (unit) return eventSinkOf(unit).add(unit, event, payload, options);
+    if (unit) return this.#buffer.add(unit, event, payload, options);
     if (innermostOpenUnit()) {
       throw new TxboxError(
         'WRONG_DATA_SOURCE',
@@ -151,16 +155,16 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
     await this.close();
   }
 
+  #commonTransaction(unit: UnitOfWork): Transaction {
+    return {
+      add: (event, payload, options) => this.#buffer.add(unit, event, payload, options),
+      afterCommit: (callback) => unit.afterCommit(callback),
+      attempt: unit.attempt,
+      signal: unit.signal,
+    };
+  }
+
   #refuseClosed(): void {
     if (this.#closed) throw new TxboxError('OUTBOX_CLOSED', `Outbox ${JSON.stringify(this.name)} is closed.`);
   }
-}
-
-function commonTransaction(unit: UnitOfWork): Transaction {
-  return {
-    add: (event, payload, options) => eventSinkOf(unit).add(unit, event, payload, options),
-    afterCommit: (callback) => unit.afterCommit(callback),
-    attempt: unit.attempt,
-    signal: unit.signal,
-  };
 }

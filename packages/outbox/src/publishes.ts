@@ -2,6 +2,7 @@ import {
   type AnyMethod,
   type AsyncMethodDecorator,
   chooseResource,
+  chosenOutbox,
   currentUnit,
   type EventDefinition,
   eventSinkOf,
@@ -28,7 +29,8 @@ export type PayloadsMapper<E> = (result: any, ...args: any[]) => Iterable<Payloa
 /**
  * Adds an event when the method's promise resolves, in the transaction that it runs in: `@Transactional` above or below,
  * or one that is open around the call. The payload is what `map` makes of result and arguments, the result itself without
- * `map`. A method that throws adds nothing. Throws `NO_UNIT_OF_WORK`, before the method runs, outside of a transaction.
+ * `map`. A method that throws adds nothing. Throws before the method runs: `NO_UNIT_OF_WORK` outside of a transaction, and
+ * `NO_OUTBOX` or `OUTBOX_AMBIGUOUS` where it is not clear which outbox is meant.
  */
 export function Publishes<E extends EventDefinition>(
   event: E,
@@ -57,8 +59,9 @@ function publishing(decorator: string, event: EventDefinition, payloads: Payload
   const publishAfter = (method: AnyMethod): AnyMethod =>
     async function (this: unknown, ...args: unknown[]) {
       const unit = openUnit(decorator, event, options, this);
+      const sink = options.on === undefined ? eventSinkOf(unit) : chosenOutbox(decorator, options.on, this).sink;
       const result = await method.apply(this, args);
-      for (const payload of await payloads(result, args)) eventSinkOf(unit).add(unit, event, payload);
+      for (const payload of await payloads(result, args)) sink.add(unit, event, payload);
       return result;
     };
   return methodDecorator(decorator, (method) => {

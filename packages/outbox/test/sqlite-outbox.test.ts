@@ -28,6 +28,12 @@ afterEach(async () => {
 const insert = (id: string): unknown => database.prepare('INSERT INTO orders VALUES (?)').run(id);
 const orders = (): unknown[] => database.prepare('SELECT id FROM orders ORDER BY id').pluck().all();
 const events = (): unknown[] => database.prepare('SELECT CAST(message_key AS TEXT) FROM txbox_outbox ORDER BY position').pluck().all();
+const eventsSeenByOthers = (): unknown[] => {
+  const other = new Database(database.name, { readonly: true });
+  const seen = other.prepare('SELECT CAST(message_key AS TEXT) FROM txbox_outbox').pluck().all();
+  other.close();
+  return seen;
+};
 
 describe('transaction', () => {
   it('commits data and events together, in the order of add', async () => {
@@ -76,7 +82,7 @@ describe('transaction', () => {
       await outbox.transaction(async (tx) => {
         tx.add(Placed, { id: 'inner' });
       });
-      expect(events()).toEqual([]);
+      expect(eventsSeenByOthers()).toEqual([]);
     });
     expect(events()).toEqual(['inner']);
   });
@@ -90,14 +96,54 @@ describe('transaction', () => {
     });
   });
 
-  it('is doomed when the transaction was ended by hand', async () => {
-    await expect(
-      outbox.transaction(async (tx) => {
-        tx.add(Placed, { id: 'a' });
-        database.exec('COMMIT');
-      }),
-    ).rejects.toMatchObject({ code: 'UNIT_DOOMED' });
-    expect(events()).toEqual([]);
+  it.each(['COMMIT', 'ROLLBACK'])(
+    'is doomed when the transaction was ended by %s by hand, and keeps data and events together',
+    async (sql) => {
+      await expect(
+        outbox.transaction(async (tx) => {
+          insert('a');
+          tx.add(Placed, { id: 'a' });
+          database.exec(sql);
+          tx.add(Placed, { id: 'late' });
+        }),
+      ).rejects.toMatchObject({ code: 'UNIT_DOOMED', retryable: false, details: { half: true } });
+      expect(events()).toEqual(orders());
+      expect(orders()).toEqual(sql === 'COMMIT' ? ['a'] : []);
+    },
+  );
+
+  it('takes events back with whatever is rolled back, however it is', async () => {
+    const prepared = database.prepare('ROLLBACK TO sp');
+    const nested = database.transaction((id: string) => {
+      insert(id);
+      outbox.add(Placed, { id });
+      throw new Error('no');
+    });
+    await outbox.transaction(async (tx) => {
+      const both = (id: string): void => {
+        insert(id);
+        tx.add(Placed, { id });
+      };
+      both('a');
+      expect(() => nested('b')).toThrow('no');
+      database.exec('SAVEPOINT sp');
+      both('c');
+      prepared.run();
+      both('d');
+      database.exec('ROLLBACK TO sp -- undone');
+      both('e');
+    });
+    expect(events()).toEqual(['a', 'e']);
+    expect(orders()).toEqual(['a', 'e']);
+  });
+
+  it('adds events in the midst of an iteration, in order', async () => {
+    for (const id of ['a', 'b', 'c']) insert(id);
+    await outbox.transaction(async (tx) => {
+      for (const row of database.prepare('SELECT id FROM orders ORDER BY id').iterate()) tx.add(Placed, row as { id: string });
+      tx.add(Placed, { id: 'd' });
+    });
+    expect(events()).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it('runs afterCommit after COMMIT, outside of the transaction, and survives what it throws', async () => {

@@ -22,6 +22,8 @@ export interface SqlSession {
   query(sql: string, values?: readonly SqlValue[]): Promise<SqlRow[]>;
   /** Runs a statement that returns none. */
   execute(sql: string, values?: readonly SqlValue[]): Promise<SqlResult>;
+  /** Only where the database is in this process (units on SQLite): the same in the caller's stack. */
+  executeNow?(sql: string, values?: readonly SqlValue[]): SqlResult;
 }
 
 /** A session that belongs to the caller until it is released. */

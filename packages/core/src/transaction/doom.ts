@@ -1,6 +1,7 @@
 import { TxboxError } from '../runtime/error.ts';
 import type { Dialect } from '../sql/dialect.ts';
 import { driverErrorOf } from '../sql/sql-error.ts';
+import { excerpt, fromFirstWord, statementsIn } from './statement-text.ts';
 import type { Doom } from './unit-of-work.ts';
 
 /**
@@ -11,23 +12,28 @@ import type { Doom } from './unit-of-work.ts';
 /** What becomes of a unit in which a statement gave up waiting for a lock (1205). */
 export type OnLockTimeout = 'doom' | 'continue';
 
-// White space and comments, and the opening of comments that MySQL executes.
-const LEADING = /^(?:\s+|--[^\n]*(?:\n|$)|#[^\n]*(?:\n|$)|\/\*(?!M?!)[\s\S]*?\*\/|\/\*M?!\d*)*/;
 const CONTROL =
-  /^(?:BEGIN(?:\s+WORK)?\s*(?:;|\*\/|$)|BEGIN\s+(?:DEFERRED|IMMEDIATE|EXCLUSIVE|TRANSACTION)|START\s+TRANSACTION|COMMIT|END(?:\s+TRANSACTION)?\s*;?\s*$|ROLLBACK(?!\s+(?:(?:WORK|TRANSACTION)\s+)?TO\b)|XA\s|LOCK\s+(?:TABLES?|INSTANCE)\b|UNLOCK\s+(?:TABLES?|INSTANCE)\b)/i;
-const AUTOCOMMIT = /^SET\b(?=[\s\S]*\bautocommit\b)/i;
-const QUOTED = /'(?:[^'\\]|\\[\s\S]|'')*'|"(?:[^"\\]|\\[\s\S]|"")*"|`[^`]*`/g;
+  /^(?:BEGIN(?!\s+NOT\s+ATOMIC\b)|START\s+TRANSACTION|COMMIT|END(?:\s+TRANSACTION)?$|ROLLBACK(?!\s+(?:(?:WORK|TRANSACTION)\s+)?TO\b)|XA\s|LOCK\s+(?:TABLES?|INSTANCE)\b|UNLOCK\s+(?:TABLES?|INSTANCE)\b)/i;
+const AUTOCOMMIT = /^SET\b(?!\s+STATEMENT\b)(?=[\s\S]*\bautocommit\b)/i;
+const QUOTED = /'(?:[^'\\]|\\[\s\S]|'')*'|"(?:[^"\\]|\\[\s\S]|"")*"/g;
 // MySQL's and MariaDB's lists of statements that commit implicitly; some of them answer with rows, which carry no flags.
 const IMPLICIT_COMMIT =
   /^(?:(?:CREATE|DROP)\s+(?:OR\s+REPLACE\s+)?(?!OR\s|TEMPORARY\b|PREPARE\b)|ALTER\s|TRUNCATE\s|RENAME\s|GRANT\s|REVOKE\s|FLUSH\s|ANALYZE\s+(?:NO_WRITE_TO_BINLOG\s+|LOCAL\s+)?TABLES?\b|(?:OPTIMIZE|REPAIR)\s|CHECK\s+TABLES?\b|CACHE\s+INDEX\b|LOAD\s+INDEX\b|RESET\s|(?:UN)?INSTALL\s|CHANGE\s+(?:MASTER|REPLICATION)\b|(?:START|STOP)\s+(?:ALL\s+)?(?:SLAVES?|REPLICAS?|GROUP_REPLICATION)\b|SET\s+PASSWORD\b|SET\s+DEFAULT\s+ROLE\b|IMPORT\s|CLONE\s)/i;
+const SAVEPOINT = /^(?:SAVEPOINT|RELEASE|ROLLBACK)\b/i;
+// MariaDB takes the statements of stored programs by themselves too.
+const COMPOUND = /^(?:BEGIN\s+NOT\s+ATOMIC|IF|CASE|LOOP|REPEAT|WHILE|FOR)\b/i;
+const OPAQUE = /^(?:CALL|EXECUTE|SET\s+STATEMENT)\b/i;
+// The first words of all of these.
+const MATTERS =
+  /^(?:BEGIN|START|COMMIT|END|ROLLBACK|XA|LOCK|UNLOCK|SET|CREATE|DROP|ALTER|TRUNCATE|RENAME|GRANT|REVOKE|FLUSH|ANALYZE|OPTIMIZE|REPAIR|CHECK|CACHE|LOAD|RESET|INSTALL|UNINSTALL|CHANGE|STOP|IMPORT|CLONE|SAVEPOINT|RELEASE|IF|CASE|LOOP|REPEAT|WHILE|FOR|CALL|EXECUTE)\b/i;
 const IMPATIENT = /\b(?:NOWAIT|WAIT\s+\d+)\b/i;
 
 /** Why no statement of a doomed unit is sent. */
-export function notSent({ reason, cause }: Doom): TxboxError {
+export function notSent({ reason, cause, transient }: Doom): TxboxError {
   return new TxboxError(
     'UNIT_DOOMED',
     `Not sent: the transaction cannot commit any more (${reason}), and a statement would commit by itself.`,
-    { cause },
+    { cause, retryable: transient === true },
   );
 }
 
@@ -36,31 +42,53 @@ export const SERVER_STATUS_IN_TRANS = 1;
 /** MySQL's flag of a session with autocommit on. */
 export const SERVER_STATUS_AUTOCOMMIT = 2;
 
-/** The text of a statement from its first word on. */
-export function fromFirstWord(sql: string): string {
-  const length = LEADING.exec(sql)?.[0].length ?? 0;
-  return length === 0 ? sql : sql.slice(length);
+/** What the text of a statement says about the transaction. */
+export interface Judgement {
+  /** The reason not to send it at all. */
+  readonly doom?: Doom;
+  /** Statements on savepoints, in their order. */
+  readonly savepoints: readonly string[];
+  /** It may do anything to the transaction, a stored procedure for example: only the server can tell. */
+  readonly opaque: boolean;
+  /** It is a text of several statements, of which an error tells nothing about the first ones. */
+  readonly several: boolean;
 }
 
-/** The reason not to send a statement at all: it would end or replace the transaction. */
-export function doomOfText(sql: string, dialect: Dialect): Doom | undefined {
-  const statement = fromFirstWord(sql);
-  if (CONTROL.test(statement) || (AUTOCOMMIT.test(statement) && AUTOCOMMIT.test(statement.replace(QUOTED, '')))) {
-    return { reason: `the statement ${excerpt(statement)} would end or replace the transaction that the framework began` };
+/** A statement that says nothing about the transaction. */
+export const PLAIN: Judgement = { savepoints: [], opaque: false, several: false };
+
+/** Reads a statement before it is sent. `multiple`: the connection takes texts of several statements. */
+export function judge(sql: string, dialect: Dialect, multiple: boolean): Judgement {
+  const several = multiple && sql.includes(';');
+  // Most texts end here: long ones are not read to their end.
+  if (!several && !MATTERS.test(fromFirstWord(sql))) return PLAIN;
+  const statements = several ? programs(statementsIn(sql, dialect)) : [statementsIn(sql, dialect).join('; ')];
+  const mysql = dialect.name === 'mysql';
+  for (const statement of statements) {
+    if (CONTROL.test(statement) || (AUTOCOMMIT.test(statement) && AUTOCOMMIT.test(statement.replace(QUOTED, '')))) {
+      return {
+        ...PLAIN,
+        doom: { reason: `the statement ${excerpt(statement)} would end or replace the transaction that the framework began` },
+      };
+    }
+    if (mysql && IMPLICIT_COMMIT.test(statement)) {
+      return {
+        ...PLAIN,
+        doom: { reason: `the statement ${excerpt(statement)} would commit the transaction half-way (it commits implicitly)` },
+      };
+    }
   }
-  if (dialect.name === 'mysql' && IMPLICIT_COMMIT.test(statement)) {
-    return { reason: `the statement ${excerpt(statement)} would commit the transaction half-way (it commits implicitly)` };
-  }
-  return undefined;
+  return {
+    savepoints: statements.filter((statement) => SAVEPOINT.test(statement)),
+    opaque: mysql && statements.some((statement) => COMPOUND.test(statement) || OPAQUE.test(statement)),
+    several: statements.length > 1,
+  };
 }
 
-/** The same for a text of several statements, on connections that take such. */
-export function doomOfTexts(sql: string, dialect: Dialect): Doom | undefined {
-  for (const statement of sql.replace(QUOTED, '?').split(';')) {
-    const doom = doomOfText(statement, dialect);
-    if (doom) return doom;
-  }
-  return undefined;
+/** A compound statement has its own semicolons, so it reaches to the end. */
+function programs(statements: readonly string[]): string[] {
+  const first = statements.findIndex((statement) => COMPOUND.test(statement));
+  return first < 0 ? [...statements] : [...statements.slice(0, first), statements.slice(first).join('; ')];
 }
 
 /** What a failed statement did to its transaction. */
@@ -74,9 +102,12 @@ export type AfterError =
 export function afterError(error: unknown, sql: string, dialect: Dialect, onLockTimeout: OnLockTimeout): AfterError {
   switch (dialect.classify(error)) {
     case 'deadlock':
-      return { kind: 'doomed', doom: { reason: 'the server rolled the transaction back because of a deadlock', cause: error } };
+      return {
+        kind: 'doomed',
+        doom: { reason: 'the server rolled the transaction back because of a deadlock', cause: error, transient: true },
+      };
     case 'connection-lost':
-      return { kind: 'doomed', doom: { reason: 'the connection was lost, and the transaction with it', cause: error } };
+      return { kind: 'doomed', doom: { reason: 'the connection was lost, and the transaction with it', cause: error, transient: true } };
     case 'lock-timeout': {
       if (dialect.name === 'sqlite' || driverErrorOf(error).errno === 3572) return { kind: 'statement undone' };
       // A failed NOWAIT is 1205 on MariaDB.
@@ -87,6 +118,7 @@ export function afterError(error: unknown, sql: string, dialect: Dialect, onLock
           reason:
             "a statement waited too long for a lock, and the server may have rolled back more than it (onLockTimeout: 'continue' goes on where only the statement was undone)",
           cause: error,
+          transient: true,
         },
       };
     }
@@ -98,10 +130,5 @@ export function afterError(error: unknown, sql: string, dialect: Dialect, onLock
 /** The reason after an answer that shows the session outside of any transaction. */
 export function doomOfStatus(serverStatus: number, sql: string): Doom | undefined {
   if ((serverStatus & SERVER_STATUS_IN_TRANS) !== 0) return undefined;
-  return { reason: `the statement ${excerpt(sql)} ended the transaction (an implicit commit)` };
-}
-
-function excerpt(sql: string): string {
-  const line = sql.slice(0, 300).trim().replace(/\s+/g, ' ');
-  return JSON.stringify(line.length > 60 ? `${line.slice(0, 60)}…` : line);
+  return { reason: `the statement ${excerpt(sql)} ended the transaction (an implicit commit)`, half: true };
 }

@@ -6,6 +6,9 @@ import type { UnitOfWork } from './unit-of-work.ts';
 
 /** Where `tx.add` and a handler's `ctx.add` put events: the outbox of the unit's DataSource or pool. */
 export interface EventSink {
+  /** Name and tables, for messages. */
+  readonly name: string;
+  readonly tablePrefix: string;
   /** Buffers an event in the open unit (P-W1). */
   add(unit: UnitOfWork, event: EventDefinition, payload: unknown, options?: AddOptions): MessageId;
 }
@@ -20,7 +23,7 @@ function registry(): Registry {
   return holder[REGISTRY];
 }
 
-/** Makes `sink` the outbox of a DataSource, pool or database; returns what takes it back. The newest registration wins. */
+/** Makes `sink` the outbox of a DataSource, pool or database; returns what takes it back. */
 export function registerEventSink(key: object, sink: EventSink): () => void {
   const sinks = registry().get(key) ?? [];
   registry().set(key, [...sinks, sink]);
@@ -31,9 +34,20 @@ export function registerEventSink(key: object, sink: EventSink): () => void {
   };
 }
 
-/** The outbox of a unit's database. Throws `NO_OUTBOX` when none was created for it. */
+/**
+ * The outbox of a unit's database; of several with the same tables the newest. Throws `NO_OUTBOX` when none was created
+ * for it, and `OUTBOX_AMBIGUOUS` when there are several with tables of their own.
+ */
 export function eventSinkOf(unit: UnitOfWork): EventSink {
-  const sink = registry().get(unit.resource.key)?.at(-1);
+  const sinks = registry().get(unit.resource.key) ?? [];
+  const sink = sinks.at(-1);
+  if (sink && sinks.some(({ tablePrefix }) => tablePrefix !== sink.tablePrefix)) {
+    const names = sinks.map(({ name, tablePrefix }) => `${JSON.stringify(name)} (${tablePrefix})`).join(', ');
+    throw new TxboxError(
+      'OUTBOX_AMBIGUOUS',
+      `An event was added in a transaction whose database has several outboxes: ${names}. Say which one: outbox.add(…), or { on: 'name' } on the decorator.`,
+    );
+  }
   if (sink) return sink;
   throw new TxboxError(
     'NO_OUTBOX',

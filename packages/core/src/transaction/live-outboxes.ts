@@ -1,11 +1,13 @@
 import { TxboxError } from '../runtime/error.ts';
 import { innermostOpenUnit } from './current-transaction.ts';
+import type { EventSink } from './event-sink.ts';
 import type { TransactionResource } from './unit-of-work.ts';
 
 /** What decorators must know of an outbox. */
 export interface LiveOutbox {
   readonly name: string;
   readonly resource: TransactionResource;
+  readonly sink: EventSink;
 }
 
 /** Which outbox a decorator means: a name, or a function of the decorated object that returns an outbox. */
@@ -28,33 +30,38 @@ export function registerLiveOutbox(outbox: LiveOutbox): () => void {
   };
 }
 
+/** The outbox that `on` means. Throws `OUTBOX_NOT_CREATED` or `OUTBOX_AMBIGUOUS`, which list the names there are. */
+export function chosenOutbox(decorator: string, on: OutboxChoice, self: unknown): LiveOutbox {
+  if (typeof on === 'function') return on(self);
+  const named = [...live()].filter(({ name }) => name === on);
+  if (named.length > 1) throw ambiguous(decorator, `there are ${named.length} outboxes named ${JSON.stringify(on)}`);
+  if (named[0]) return named[0];
+  throw notCreated(decorator, `no outbox named ${JSON.stringify(on)} is live`);
+}
+
 /**
  * The resource a decorated method runs on: of the outbox that `on` chooses, else of the open unit, else of the only live
  * outbox. Throws `OUTBOX_NOT_CREATED` or `OUTBOX_AMBIGUOUS`, which list the names there are.
  */
 export function chooseResource(decorator: string, on: OutboxChoice | undefined, self: unknown): TransactionResource {
-  const outboxes = [...live()];
-  const names = outboxes.map(({ name }) => JSON.stringify(name)).join(', ') || 'none';
-  if (typeof on === 'function') return on(self).resource;
-  if (typeof on === 'string') {
-    const named = outboxes.filter(({ name }) => name === on);
-    if (named.length === 1 && named[0]) return named[0].resource;
-    if (named.length > 1) throw ambiguous(decorator, `there are ${named.length} outboxes named ${JSON.stringify(on)}`);
-    throw notCreated(decorator, `no outbox named ${JSON.stringify(on)} is live`, names);
-  }
+  if (on !== undefined) return chosenOutbox(decorator, on, self).resource;
   const open = innermostOpenUnit();
   if (open) return open.resource;
-  const resources = new Set(outboxes.map(({ resource }) => resource));
+  const resources = new Set([...live()].map(({ resource }) => resource));
   const [only] = resources;
   if (resources.size === 1 && only) return only;
-  if (resources.size === 0) throw notCreated(decorator, 'no outbox is live', names);
-  throw ambiguous(decorator, `there are several live outboxes (${names})`);
+  if (resources.size === 0) throw notCreated(decorator, 'no outbox is live');
+  throw ambiguous(decorator, `there are several live outboxes (${liveNames()})`);
 }
 
-function notCreated(decorator: string, why: string, names: string): TxboxError {
+function liveNames(): string {
+  return [...live()].map(({ name }) => JSON.stringify(name)).join(', ') || 'none';
+}
+
+function notCreated(decorator: string, why: string): TxboxError {
   return new TxboxError(
     'OUTBOX_NOT_CREATED',
-    `${decorator}: ${why} (live: ${names}). Call createOutbox before the method is called, and close it after.`,
+    `${decorator}: ${why} (live: ${liveNames()}). Call createOutbox before the method is called, and close it after.`,
   );
 }
 

@@ -268,8 +268,15 @@ class OpenUnit implements ConnectedUnit {
   }
 
   #doomed(): TxboxError {
-    const { reason, cause } = this.#doom ?? { reason: 'unknown' };
-    return new TxboxError('UNIT_DOOMED', `The transaction cannot commit: ${reason}. It was rolled back, events included.`, { cause });
+    const { reason, cause, transient, half } = this.#doom ?? ({ reason: 'unknown' } satisfies Doom as Doom);
+    const outcome = half
+      ? 'What was done before that may be committed already, with or without its events; the rest was rolled back. Look at the data before doing it again.'
+      : 'It was rolled back, events included.';
+    return new TxboxError('UNIT_DOOMED', `The transaction cannot commit: ${reason}. ${outcome}`, {
+      cause,
+      retryable: transient === true,
+      details: { half: half === true },
+    });
   }
 }
 

@@ -3,7 +3,7 @@ interface Mark {
   readonly restore: (() => void)[];
 }
 
-const NAME = String.raw`(?:\x60([^\x60]+)\x60|"([^"]+)"|([^\s;]+))\s*;?\s*$`;
+const NAME = String.raw`(?:\x60([^\x60]+)\x60|"([^"]+)"|(\S+))$`;
 const SET = new RegExp(String.raw`^SAVEPOINT\s+${NAME}`, 'i');
 const ROLL_BACK_TO = new RegExp(String.raw`^ROLLBACK\s+(?:(?:WORK|TRANSACTION)\s+)?TO\s+(?:SAVEPOINT\s+)?${NAME}`, 'i');
 const RELEASE = new RegExp(String.raw`^RELEASE\s+(?:SAVEPOINT\s+)?${NAME}`, 'i');
@@ -19,9 +19,8 @@ export class Savepoints {
     for (const mark of this.#marks) mark.restore.push(save());
   }
 
-  /** Takes note of a statement that succeeded; `sql` begins with its first word. */
+  /** Takes note of a statement on savepoints that succeeded; `sql` without comments. */
   notice(sql: string): void {
-    if (!/^[SR]/i.test(sql)) return;
     const set = nameIn(SET, sql);
     if (set !== undefined) {
       this.#marks.push({ name: set, restore: this.#savers.map((save) => save()) });

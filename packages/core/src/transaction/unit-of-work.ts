@@ -37,6 +37,10 @@ export interface Doom {
   /** One sentence: what happened on the connection. */
   readonly reason: string;
   readonly cause?: unknown;
+  /** The same call may succeed later. */
+  readonly transient?: boolean;
+  /** What was done before may be committed already, with or without its events. */
+  readonly half?: boolean;
 }
 
 /** One local transaction, as the framework's own packages see it. */

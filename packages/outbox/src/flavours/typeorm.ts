@@ -76,20 +76,19 @@ async function foreignSession(dataSource: DataSource, handle: TypeormHandle): Pr
       'addTo takes the EntityManager, QueryRunner or Repository of an open transaction. Pass the manager that dataSource.transaction() hands out.',
     );
   }
-  if (!runner?.isTransactionActive) {
-    throw new TxboxError(
-      'NO_OPEN_TRANSACTION',
-      'addTo was given a manager, repository or query runner with no open transaction: the event would commit without your data. ' +
-        'Pass the one that dataSource.transaction() hands out, or use outbox.transaction(fn).',
-    );
-  }
-  if (runner.manager !== undefined && ownerOf(runner.manager) !== dataSource) {
+  if (runner?.manager !== undefined && ownerOf(runner.manager) !== dataSource) {
     throw new TxboxError(
       'WRONG_DATA_SOURCE',
       'addTo was given a transaction of another DataSource: event and data would not commit together.',
     );
   }
-  return await sessionOfRunner(runner, dataSource);
+  const session = runner === null ? 'no transaction' : await sessionOfRunner(runner, dataSource);
+  if (session !== 'no transaction') return session;
+  throw new TxboxError(
+    'NO_OPEN_TRANSACTION',
+    'addTo was given a manager, repository or query runner with no open transaction (after a deadlock the server has ended it): the event would commit without your data. ' +
+      'Pass the one that dataSource.transaction() hands out, or use outbox.transaction(fn).',
+  );
 }
 
 /** `null` = a manager outside of any transaction, `undefined` = no handle of TypeORM at all. */

@@ -1,4 +1,4 @@
-import { bucketOf, type EncodedMessage, encodeHeaders, type SqlSession, type SqlValue, tableNames } from '@txbox/core/spi';
+import { bucketOf, type Dialect, type EncodedMessage, encodeHeaders, type SqlSession, type SqlValue, tableNames } from '@txbox/core/spi';
 import { type OutboxWriter, SHARDS } from '../outbox-store.ts';
 
 /**
@@ -29,26 +29,32 @@ class SqlOutboxWriter implements OutboxWriter {
   }
 
   async insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void> {
-    const { dialect } = session;
+    for (const [sql, values] of this.#statements(session.dialect, messages)) await session.execute(sql, values);
+  }
+
+  insertNow(session: SqlSession, message: EncodedMessage): void {
+    for (const [sql, values] of this.#statements(session.dialect, [message])) session.executeNow?.(sql, values);
+  }
+
+  *#statements(dialect: Dialect, messages: readonly EncodedMessage[]): Generator<readonly [sql: string, values: SqlValue[]]> {
     const maxBytes = Math.min(dialect.maxStatementBytes || DEFAULT_STATEMENT_BYTES, MAX_STATEMENT_BYTES);
     const maxRows = Math.min(MAX_ROWS, Math.floor(dialect.maxPlaceholders / COLUMNS));
     const row = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${dialect.now})`;
+    const insert = `INSERT INTO ${this.#table} (shard, id, topic, message_key, aggregate_type, aggregate_id, type, sequence, headers, payload, bytes, created_at) VALUES `;
     let values: SqlValue[] = [];
     let rows = 0;
     let bytes = 0;
-    const flush = async (): Promise<void> => {
-      const insert = `INSERT INTO ${this.#table} (shard, id, topic, message_key, aggregate_type, aggregate_id, type, sequence, headers, payload, bytes, created_at) VALUES `;
-      await session.execute(insert + Array(rows).fill(row).join(', '), values);
-      values = [];
-      rows = 0;
-      bytes = 0;
-    };
     for (const message of messages) {
       const headers = encodeHeaders(message.headers);
       const size = (message.key?.length ?? 0) + headers.length + message.payload.length;
       const literal = literalBytes(message, size);
       // One message above the bound still goes, alone: the server may allow more than is known here.
-      if (rows > 0 && (rows >= maxRows || bytes + literal > maxBytes)) await flush();
+      if (rows > 0 && (rows >= maxRows || bytes + literal > maxBytes)) {
+        yield [insert + Array(rows).fill(row).join(', '), values];
+        values = [];
+        rows = 0;
+        bytes = 0;
+      }
       values.push(
         shardOf(message),
         message.id,
@@ -65,7 +71,7 @@ class SqlOutboxWriter implements OutboxWriter {
       rows += 1;
       bytes += literal;
     }
-    if (rows > 0) await flush();
+    if (rows > 0) yield [insert + Array(rows).fill(row).join(', '), values];
   }
 }
 

@@ -2,6 +2,8 @@ import { TxboxError } from '../../runtime/error.ts';
 import type { UnitOfWork } from '../unit-of-work.ts';
 import { isOver } from '../unit-of-work.ts';
 
+type Method = (this: unknown, ...args: unknown[]) => unknown;
+
 const OURS = new Set(['beginTransaction', 'commit', 'rollback', 'release', 'destroy', 'close', 'end', 'changeUser', 'reset']);
 
 /**
@@ -18,20 +20,45 @@ export function guardedConnection<T extends object>(connection: T, unit: UnitOfW
       if (typeof name !== 'string' || name === 'constructor') return value;
       return (...args: unknown[]) => {
         if (OURS.has(name)) throw notYours(name, unit);
-        if (isOver(unit.state) && (name === 'query' || name === 'execute' || name === 'prepare')) {
-          throw new TxboxError(
-            'UNIT_CLOSED',
-            `${name}() was called on the connection of a transaction that is over (${unit.state}): await everything inside the transaction.`,
-          );
-        }
-        return value.apply(target, args) as unknown;
+        if (name === 'query' || name === 'execute' || name === 'prepare') refuseOver(name, unit);
+        return name === 'prepare' ? guardedPrepare(value as Method, target, args, unit) : (value.apply(target, args) as unknown);
       };
     },
   });
 }
 
+/** A prepared statement of either flavour, which may be kept after the unit like its connection. */
+function guardedPrepare(prepare: Method, connection: object, args: unknown[], unit: UnitOfWork): unknown {
+  const guard = (statement: unknown): unknown => {
+    if (typeof statement !== 'object' || statement === null) return statement;
+    return new Proxy(statement, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        if (name !== 'execute' || typeof value !== 'function') return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+        return (...all: unknown[]) => {
+          refuseOver('execute', unit);
+          return value.apply(target, all) as unknown;
+        };
+      },
+    });
+  };
+  const callback = args.at(-1);
+  if (typeof callback === 'function')
+    args = [...args.slice(0, -1), (error: unknown, statement: unknown) => callback(error, guard(statement)) as unknown];
+  const answer: unknown = prepare.apply(connection, args);
+  return answer instanceof Promise ? answer.then(guard) : answer;
+}
+
+function refuseOver(name: string, unit: UnitOfWork): void {
+  if (!isOver(unit.state)) return;
+  throw new TxboxError(
+    'UNIT_CLOSED',
+    `${name}() was called on the connection of a transaction that is over (${unit.state}): await everything inside the transaction.`,
+  );
+}
+
 function notYours(name: string, unit: UnitOfWork): TxboxError {
   const text = `${name}() was called on a transaction's connection, which the framework begins, ends and releases by itself`;
   unit.doomWith({ reason: text });
-  return new TxboxError('UNIT_DOOMED', `${text}. Return or throw to end the transaction.`);
+  return new TxboxError('UNIT_DOOMED', `${text}. Return or throw to end the transaction.`, { retryable: false });
 }

@@ -2,10 +2,13 @@ import { errorMonitor } from 'node:events';
 import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
 import type { SqlSession } from '../../sql/session.ts';
-import { SERVER_STATUS_IN_TRANS } from '../doom.ts';
+import { notSent, SERVER_STATUS_IN_TRANS } from '../doom.ts';
 import type { ConnectedUnit } from '../open-unit.ts';
-import { mysqlSession, refuseAutocommitOff, send, statusOf, type WireCommand, type WireConnection } from './mysql-wire.ts';
+import { answerInContext, mysqlSession, refuseAutocommitOff, send, statusOf, type WireCommand, type WireConnection } from './mysql-wire.ts';
 import type { Passage, Sender, StatementWatch } from './statement-watch.ts';
+
+/** The savepoint around a statement that may do anything to the transaction. */
+const PROBE = 'txbox_probe';
 
 /** A statement on its way. */
 interface Entry {
@@ -122,6 +125,7 @@ export class MysqlGate {
   #add(command: WireCommand): unknown {
     // Ahead of what waits here.
     if (this.#asking) return this.#addCommand.call(this.#raw, command);
+    answerInContext(command);
     const sender: Sender = this.#sendingOwn ? 'framework' : this.#watch.sender();
     const sql = command.sql ?? command.query ?? command.statement?.query ?? '';
     const entry: Entry = { command, sql, sender, accepted: this.#unit.state === 'open' };
@@ -169,6 +173,7 @@ export class MysqlGate {
       return;
     }
     if (passage === 'COMMIT') void this.#commit(entry, done);
+    else if (passage !== 'unwatched' && passage.opaque) void this.#probe(entry, passage, done);
     else this.#hand(entry, passage, done);
   }
 
@@ -183,6 +188,25 @@ export class MysqlGate {
     }
     this.#unit.committing();
     this.#hand(entry, 'COMMIT', done);
+  }
+
+  /** A savepoint around a statement that may do anything tells whether the transaction is still the same after it. */
+  async #probe(entry: Entry, passage: Passage, done: () => void): Promise<void> {
+    try {
+      await this.#ahead(`SAVEPOINT ${PROBE}`);
+      if (this.#unit.doom) throw notSent(this.#unit.doom);
+    } catch (error) {
+      refuse(entry.command, error);
+      done();
+      return;
+    }
+    this.#hand(entry, passage, () => {
+      if (this.#dead || this.#stuck || this.#unit.doom) done();
+      else
+        this.#ahead(`RELEASE SAVEPOINT ${PROBE}`)
+          .catch((error: unknown) => this.#watch.vanished(entry.sql, error))
+          .finally(done);
+    });
   }
 
   /** To the driver, and back: what is noticed here is noticed before the next statement goes and before the sender is told. */
@@ -235,15 +259,22 @@ export class MysqlGate {
 
   /** Whether the transaction survived a lock time-out is the server's setting; the answer to a statement that does nothing tells. */
   #ask(sql: string, error: unknown, done: () => void): void {
-    this.#asking = true;
-    const answer = this.#own(() => send(this.#raw, 'DO 0'));
-    this.#asking = false;
-    answer
+    this.#ahead('DO 0')
       .then(
         (result) => this.#watch.asked(sql, statusOf(result) ?? 0, error),
         (failure: unknown) => this.#lost(failure),
       )
       .finally(done);
+  }
+
+  /** Sends a statement of the gate's own before those that wait. */
+  #ahead(sql: string): Promise<unknown> {
+    this.#asking = true;
+    try {
+      return this.#own(() => send(this.#raw, sql));
+    } finally {
+      this.#asking = false;
+    }
   }
 
   #lost(error: unknown): void {

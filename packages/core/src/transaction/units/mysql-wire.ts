@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
 import type { SqlResult, SqlRow, SqlSession, SqlValue } from '../../sql/session.ts';
@@ -29,6 +30,18 @@ export interface WireConnection {
   release?(): void;
   destroy(): void;
   readonly config?: { readonly multipleStatements?: boolean };
+}
+
+/**
+ * Callbacks and listeners of a command run in the context of whoever sends it, not in that of the socket, which is the
+ * context of whoever opened the connection: code there would belong to no transaction, or to another request's.
+ */
+export function answerInContext(command: WireCommand): void {
+  if (Object.hasOwn(command, 'emit')) return;
+  const inContext = AsyncLocalStorage.snapshot();
+  const { emit, onResult } = command;
+  command.emit = (...args) => inContext(() => emit.apply(command, args));
+  if (onResult) command.onResult = (...args) => inContext(() => onResult.apply(command, args));
 }
 
 interface Field {

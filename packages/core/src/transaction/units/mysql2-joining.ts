@@ -1,8 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { TxboxError } from '../../runtime/error.ts';
 import { currentUnit, outsideUnit } from '../current-transaction.ts';
 import type { UnitOfWork } from '../unit-of-work.ts';
 import { guardedConnection } from './guarded-connection.ts';
-import type { WireConnection } from './mysql-wire.ts';
+import { answerInContext, type WireConnection } from './mysql-wire.ts';
 
 /** What happens when a pool is used by itself while a unit of it is open. */
 export type PlainQueries =
@@ -41,9 +42,23 @@ export function joinPlainQueries({ pool, mode, rawOf }: PoolJoiningPlan): (got: 
     const unit = mode() === 'ignore' ? undefined : currentUnit(pool);
     return unit && { unit, raw: unit.accepts && mode() === 'join' ? rawOf(unit) : undefined };
   };
+  const answering = new WeakSet<WireConnection>();
   pool.getConnection = (got) => {
     const here = openHere();
-    if (!here) return getConnection(got);
+    if (!here) {
+      const inContext = AsyncLocalStorage.snapshot();
+      return getConnection((error, connection) => {
+        if (connection && !answering.has(connection)) {
+          answering.add(connection);
+          const addCommand = connection.addCommand.bind(connection);
+          connection.addCommand = (command) => {
+            answerInContext(command);
+            return addCommand(command);
+          };
+        }
+        inContext(got, error, connection);
+      });
+    }
     if (here.raw) process.nextTick(got, null, joinedConnection(here.raw, here.unit));
     else process.nextTick(got, notHere(here.unit));
   };

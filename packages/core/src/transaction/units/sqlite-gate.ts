@@ -34,6 +34,11 @@ export class SqliteGate {
         ),
       execute: (sql, values = []) =>
         this.run(sql, async () => ({ affectedRows: database.prepare(sql).run(...values).changes }), 'framework'),
+      executeNow: (sql, values = []) => {
+        this.doomUnlessOpen();
+        watch.admit(sql, 'framework');
+        return { affectedRows: database.prepare(sql).run(...values).changes };
+      },
     };
   }
 
@@ -53,7 +58,7 @@ export class SqliteGate {
     } catch (error) {
       this.#watch.failed(sql, passage, error);
       // Some errors roll everything back: ON CONFLICT ROLLBACK, RAISE(ROLLBACK), a full disk.
-      if (passage === 'watched') this.doomUnlessOpen();
+      if (passage !== 'unwatched') this.doomUnlessOpen();
       throw error;
     } finally {
       this.#inFlight.delete(answer);
@@ -79,6 +84,7 @@ export class SqliteGate {
     if (this.#database.inTransaction) return;
     this.#unit.doomWith({
       reason: 'the transaction was ended on its own connection (COMMIT, ROLLBACK, or an error that rolled everything back)',
+      half: true,
     });
   }
 

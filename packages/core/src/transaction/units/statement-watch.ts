@@ -1,14 +1,15 @@
 import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
 import { inHooksOf } from '../current-transaction.ts';
-import { afterError, doomOfStatus, doomOfText, doomOfTexts, fromFirstWord, notSent, type OnLockTimeout } from '../doom.ts';
+import { afterError, doomOfStatus, type Judgement, judge, notSent, type OnLockTimeout, PLAIN } from '../doom.ts';
 import type { ConnectedUnit } from '../open-unit.ts';
+import { excerpt } from '../statement-text.ts';
 
 /** Who sends a statement: users, the hooks of a client that begins or ends the unit (and that client), or the framework. */
 export type Sender = 'user' | 'hook' | 'framework';
 
-/** How a statement goes to the server. `COMMIT` = it is the unit's own COMMIT, before which the unit must be flushed. */
-export type Passage = 'watched' | 'unwatched' | 'COMMIT';
+/** How a statement goes to the server: watched for what its text says, or not, or as the unit's own COMMIT, before which the unit must be flushed. */
+export type Passage = Judgement | 'unwatched' | 'COMMIT';
 
 /** What the watch must know. */
 export interface WatchPlan {
@@ -79,24 +80,29 @@ export class StatementWatch {
         throw this.#closed();
     }
     this.#refuseDoomed();
-    if (sender !== 'framework') this.#refuseText(sql);
-    return 'watched';
+    return sender === 'framework' ? PLAIN : this.#judge(sql);
   }
 
   /** A statement succeeded. `serverStatus`: the flags of its OK packet, where there was one. */
   succeeded(sql: string, passage: Passage, serverStatus: number | undefined): void {
     const { unit } = this.#plan;
     if (passage === 'COMMIT' || /^ROLLBACK\s*$/i.test(sql)) this.#ended = true;
-    if (passage !== 'watched') return;
+    if (typeof passage === 'string') return;
     const doom = serverStatus === undefined ? undefined : doomOfStatus(serverStatus, sql);
     if (doom) unit.doomWith(doom);
-    else if (/^\s*[SR/#-]/i.test(sql)) unit.savepoints.notice(fromFirstWord(sql));
+    else for (const statement of passage.savepoints) unit.savepoints.notice(statement);
   }
 
   /** A statement failed. Returns true when the session must be asked whether it is still in the transaction. */
   failed(sql: string, passage: Passage, error: unknown): boolean {
-    if (passage !== 'watched') return false;
+    if (typeof passage === 'string') return false;
     const { unit, dialect, onLockTimeout } = this.#plan;
+    if (passage.several && passage.savepoints.length > 0) {
+      unit.doomWith({
+        reason: `of the statements ${excerpt(sql)}, which set or end savepoints, one failed, and which is not known`,
+        cause: error,
+      });
+    }
     const after = afterError(error, sql, dialect, onLockTimeout);
     if (after.kind === 'doomed') unit.doomWith(after.doom);
     return after.kind === 'ask';
@@ -105,20 +111,31 @@ export class StatementWatch {
   /** The answer to that question. */
   asked(sql: string, serverStatus: number, cause: unknown): void {
     const doom = doomOfStatus(serverStatus, sql);
-    if (doom) this.#plan.unit.doomWith({ reason: 'a statement waited too long for a lock, and the server rolled back everything', cause });
+    if (doom)
+      this.#plan.unit.doomWith({
+        reason: 'a statement waited too long for a lock, and the server rolled back everything',
+        cause,
+        transient: true,
+      });
   }
 
   /** The connection broke. */
   lost(cause: unknown): void {
-    this.#plan.unit.doomWith({ reason: 'the connection was lost, and the transaction with it', cause });
+    this.#plan.unit.doomWith({ reason: 'the connection was lost, and the transaction with it', cause, transient: true });
   }
 
-  #refuseText(sql: string): void {
-    const { unit, dialect, multipleStatements } = this.#plan;
-    const doom = (multipleStatements && sql.includes(';') ? doomOfTexts : doomOfText)(sql, dialect);
-    if (!doom) return;
-    unit.doomWith(doom);
-    throw new TxboxError('UNIT_DOOMED', `Not sent: ${doom.reason}. The transaction will be rolled back.`);
+  /** A savepoint that was set before an opaque statement is gone after it. */
+  vanished(sql: string, cause: unknown): void {
+    const reason = `inside the statement ${excerpt(sql)} the transaction was ended, or rolled back to a savepoint from before it`;
+    this.#plan.unit.doomWith({ reason, cause, half: true });
+  }
+
+  #judge(sql: string): Judgement {
+    const { unit, dialect, multipleStatements = false } = this.#plan;
+    const judgement = judge(sql, dialect, multipleStatements);
+    if (!judgement.doom) return judgement;
+    unit.doomWith(judgement.doom);
+    throw new TxboxError('UNIT_DOOMED', `Not sent: ${judgement.doom.reason}. The transaction will be rolled back.`, { retryable: false });
   }
 
   #refuseDoomed(): void {

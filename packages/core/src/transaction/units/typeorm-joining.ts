@@ -87,6 +87,7 @@ export function joinedView(joined: JoinedRunner): Runner {
       if (name === 'isReleased') return false;
       if (Object.hasOwn(own, name)) return own[name];
       const value: unknown = Reflect.get(target, name, target);
+      if (name === 'databaseConnection' && value) return joined.guarded(value);
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
     set: (target, name, value) => {

@@ -11,6 +11,7 @@ import { guardedConnection } from './guarded-connection.ts';
 import { Mutex } from './mutex.ts';
 import { MysqlGate } from './mysql-gate.ts';
 import { plainMysqlSession, type WireConnection } from './mysql-wire.ts';
+import { sessionOfConnection } from './mysql2.ts';
 import { resourceOf } from './resource-registry.ts';
 import type { Runner } from './shared-runner.ts';
 import { SqliteGate } from './sqlite-gate.ts';
@@ -214,10 +215,17 @@ function putInOrder(runner: Runner, database: SqliteDatabase): void {
   if (runner.transactionDepth !== undefined) runner.transactionDepth = 0;
 }
 
-/** The framework's statements on a runner with a transaction that somebody else ends. */
-export async function sessionOfRunner(runner: QueryRunner, dataSource: DataSource): Promise<SqlSession> {
+/**
+ * The framework's statements on a runner with a transaction that somebody else ends. The database is asked whether one is
+ * open: TypeORM does not notice when a deadlock has ended it.
+ */
+export async function sessionOfRunner(runner: QueryRunner, dataSource: DataSource): Promise<SqlSession | 'no transaction'> {
+  if (!runner.isTransactionActive) return 'no transaction';
   const native: unknown = await runner.connect();
-  return dataSource.options.type === 'better-sqlite3'
-    ? sessionOfDatabase(native as SqliteDatabase)
-    : plainMysqlSession(native as WireConnection, mysqlDialect());
+  if (dataSource.options.type === 'better-sqlite3') {
+    const database = native as SqliteDatabase;
+    return database.inTransaction ? sessionOfDatabase(database) : 'no transaction';
+  }
+  const session = await sessionOfConnection(native);
+  return session === 'not a connection' ? 'no transaction' : session;
 }
