@@ -23,6 +23,8 @@ const SAVEPOINT = /^(?:SAVEPOINT|RELEASE|ROLLBACK)\b/i;
 // MariaDB takes the statements of stored programs by themselves too.
 const COMPOUND = /^(?:BEGIN\s+NOT\s+ATOMIC|IF|CASE|LOOP|REPEAT|WHILE|FOR)\b/i;
 const OPAQUE = /^(?:CALL|EXECUTE|SET\s+STATEMENT)\b/i;
+// Whether the server executes what begins so depends on its version.
+const CONDITIONAL = /^\s*\/\*M?!/;
 // The first words of all of these.
 const MATTERS =
   /^(?:BEGIN|START|COMMIT|END|ROLLBACK|XA|LOCK|UNLOCK|SET|CREATE|DROP|ALTER|TRUNCATE|RENAME|GRANT|REVOKE|FLUSH|ANALYZE|OPTIMIZE|REPAIR|CHECK|CACHE|LOAD|RESET|INSTALL|UNINSTALL|CHANGE|STOP|IMPORT|CLONE|SAVEPOINT|RELEASE|IF|CASE|LOOP|REPEAT|WHILE|FOR|CALL|EXECUTE)\b/i;
@@ -61,7 +63,8 @@ export const PLAIN: Judgement = { savepoints: [], opaque: false, several: false 
 export function judge(sql: string, dialect: Dialect, multiple: boolean): Judgement {
   const several = multiple && sql.includes(';');
   // Most texts end here: long ones are not read to their end.
-  if (!several && !MATTERS.test(fromFirstWord(sql))) return PLAIN;
+  const conditional = CONDITIONAL.test(sql);
+  if (!several && !conditional && !MATTERS.test(fromFirstWord(sql))) return PLAIN;
   const statements = several ? programs(statementsIn(sql, dialect)) : [statementsIn(sql, dialect).join('; ')];
   const mysql = dialect.name === 'mysql';
   for (const statement of statements) {
@@ -80,7 +83,7 @@ export function judge(sql: string, dialect: Dialect, multiple: boolean): Judgeme
   }
   return {
     savepoints: statements.filter((statement) => SAVEPOINT.test(statement)),
-    opaque: mysql && statements.some((statement) => COMPOUND.test(statement) || OPAQUE.test(statement)),
+    opaque: mysql && (conditional || statements.some((statement) => COMPOUND.test(statement) || OPAQUE.test(statement))),
     several: statements.length > 1,
   };
 }
