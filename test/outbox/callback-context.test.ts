@@ -98,7 +98,8 @@ describe.each(LANES)('%s', (_name, server, typeorm) => {
       const declined = outbox.transaction(async () => {
         const inserted: Promise<unknown>[] = [];
         const rows = await orders.createQueryBuilder('o').select('o.id', 'id').stream();
-        rows.on('data', ({ id }: { id: string }) => {
+        rows.on('data', (row) => {
+          const { id } = row as unknown as { id: string };
           outbox.add(Placed, { id });
           inserted.push(dataSource.query('INSERT INTO orders VALUES (?, 2)', [`${id}2`]));
         });

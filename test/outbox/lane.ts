@@ -7,10 +7,11 @@ import * as typeorm1 from 'typeorm';
 import * as typeorm03 from 'typeorm03';
 import { backendUrl } from '../conformance/backend-url.ts';
 
-export const SERVERS = [
+/** Servers of these tests: name, variable of the URL, name of the service. */
+export const SERVERS: readonly (readonly [name: string, variable: string, service: string])[] = [
   ['MariaDB', 'TXBOX_TEST_MARIADB_URL', 'mariadb'],
   ['MySQL 9', 'TXBOX_TEST_MYSQL9_URL', 'mysql9'],
-] as const;
+];
 
 type Typeorm = typeof typeorm1;
 const TYPEORMS: readonly (readonly [string, Typeorm])[] = [

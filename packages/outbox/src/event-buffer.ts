@@ -46,6 +46,7 @@ export class EventBuffer implements EventSink {
   readonly #plan: BufferPlan;
   readonly #buffers = new WeakMap<UnitOfWork, Buffer>();
   #schemaChecked = false;
+  #maxStatementBytes = 0;
 
   constructor(plan: BufferPlan) {
     this.#plan = plan;
@@ -110,7 +111,7 @@ export class EventBuffer implements EventSink {
   async #insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void> {
     try {
       await this.#checkSchemaOnce(session);
-      if (messages.length > 0) await this.#plan.writer.insert(session, messages);
+      if (messages.length > 0) await this.#plan.writer.insert(session, messages, this.#maxStatementBytes);
     } catch (error) {
       if (isTxboxError(error) || session.dialect.classify(error) !== 'missing-table') throw error;
       throw new TxboxError(
@@ -121,10 +122,14 @@ export class EventBuffer implements EventSink {
     }
   }
 
-  /** Once a process: whether schema and code support each other. In the unit's own session, so that a pool of one is enough. */
+  /** Once a process: whether schema and code support each other, and how long a statement may be. In the unit's own session, so that a pool of one is enough. */
   async #checkSchemaOnce(session: SqlSession): Promise<void> {
     if (this.#schemaChecked) return;
     for (const component of [coreComponent, outboxComponent]) await checkSchema(session, component, this.#plan.tablePrefix);
+    if (session.dialect.name === 'mysql') {
+      const [row] = await session.query('SELECT @@max_allowed_packet');
+      this.#maxStatementBytes = Number(row?.[0]);
+    }
     this.#schemaChecked = true;
   }
 }

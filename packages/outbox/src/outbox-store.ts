@@ -8,8 +8,11 @@ export const SHARD_SCOPE = 'relay-shard';
 
 /** Writing side: what a unit of work does with its buffer. */
 export interface OutboxWriter {
-  /** Inserts the messages in order, in one statement as long as it fits the server's packet (P-W2). Never commits. */
-  insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void>;
+  /**
+   * Inserts the messages in order, in one statement as long as it fits the server's packet (P-W2): `maxStatementBytes` where
+   * it is known. Never commits. Rejects with `MESSAGE_TOO_LARGE` for a message that no statement can hold.
+   */
+  insert(session: SqlSession, messages: readonly EncodedMessage[], maxStatementBytes?: number): Promise<void>;
   /** Inserts one message in the caller's stack, on sessions that have `executeNow`. Throws what the driver says. */
   insertNow?(session: SqlSession, message: EncodedMessage): void;
 }

@@ -1,4 +1,13 @@
-import { bucketOf, type Dialect, type EncodedMessage, encodeHeaders, type SqlSession, type SqlValue, tableNames } from '@txbox/core/spi';
+import {
+  bucketOf,
+  type Dialect,
+  type EncodedMessage,
+  encodeHeaders,
+  type SqlSession,
+  type SqlValue,
+  TxboxError,
+  tableNames,
+} from '@txbox/core/spi';
 import { type OutboxWriter, SHARDS } from '../outbox-store.ts';
 
 /**
@@ -8,6 +17,8 @@ import { type OutboxWriter, SHARDS } from '../outbox-store.ts';
 const MAX_ROWS = 5_000;
 const DEFAULT_STATEMENT_BYTES = 4 * 1024 * 1024;
 const MAX_STATEMENT_BYTES = 16 * 1024 * 1024;
+/** The text before the first row, at most. */
+const STATEMENT_HEAD = 400;
 /** Placeholders of a row. */
 const COLUMNS = 11;
 
@@ -28,16 +39,21 @@ class SqlOutboxWriter implements OutboxWriter {
     this.#table = table;
   }
 
-  async insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void> {
-    for (const [sql, values] of this.#statements(session.dialect, messages)) await session.execute(sql, values);
+  async insert(session: SqlSession, messages: readonly EncodedMessage[], maxStatementBytes = 0): Promise<void> {
+    for (const [sql, values] of this.#statements(session.dialect, messages, maxStatementBytes)) await session.execute(sql, values);
   }
 
   insertNow(session: SqlSession, message: EncodedMessage): void {
     for (const [sql, values] of this.#statements(session.dialect, [message])) session.executeNow?.(sql, values);
   }
 
-  *#statements(dialect: Dialect, messages: readonly EncodedMessage[]): Generator<readonly [sql: string, values: SqlValue[]]> {
-    const maxBytes = Math.min(dialect.maxStatementBytes || DEFAULT_STATEMENT_BYTES, MAX_STATEMENT_BYTES);
+  *#statements(
+    dialect: Dialect,
+    messages: readonly EncodedMessage[],
+    maxStatementBytes = 0,
+  ): Generator<readonly [sql: string, values: SqlValue[]]> {
+    const packet = maxStatementBytes || dialect.maxStatementBytes;
+    const maxBytes = Math.min(packet || DEFAULT_STATEMENT_BYTES, MAX_STATEMENT_BYTES) - STATEMENT_HEAD;
     const maxRows = Math.min(MAX_ROWS, Math.floor(dialect.maxPlaceholders / COLUMNS));
     const row = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${dialect.now})`;
     const insert = `INSERT INTO ${this.#table} (shard, id, topic, message_key, aggregate_type, aggregate_id, type, sequence, headers, payload, bytes, created_at) VALUES `;
@@ -48,7 +64,8 @@ class SqlOutboxWriter implements OutboxWriter {
       const headers = encodeHeaders(message.headers);
       const size = (message.key?.length ?? 0) + headers.length + message.payload.length;
       const literal = literalBytes(message, size);
-      // One message above the bound still goes, alone: the server may allow more than is known here.
+      if (packet > 0 && literal + STATEMENT_HEAD > packet) throw largerThanPacket(message, literal + STATEMENT_HEAD, packet);
+      // One message above the bound goes alone.
       if (rows > 0 && (rows >= maxRows || bytes + literal > maxBytes)) {
         yield [insert + Array(rows).fill(row).join(', '), values];
         values = [];
@@ -79,4 +96,14 @@ class SqlOutboxWriter implements OutboxWriter {
 function literalBytes(message: EncodedMessage, size: number): number {
   const text = message.topic.length + message.type.length + (message.aggregateType?.length ?? 0) + (message.aggregateId?.length ?? 0);
   return 160 + 2 * size + 4 * text;
+}
+
+/** The server would close the connection without a word. */
+function largerThanPacket({ type, id }: EncodedMessage, bytes: number, packet: number): TxboxError {
+  return new TxboxError(
+    'MESSAGE_TOO_LARGE',
+    `Event ${type} needs a statement of ${bytes} bytes, since bytes are written as hexadecimal digits, and the server takes ${packet} (max_allowed_packet), ` +
+      'so the transaction was rolled back. Raise max_allowed_packet to more than twice the largest event, or send a reference instead of the data.',
+    { details: { type, id: id.toString('hex'), bytes, maxAllowedPacket: packet } },
+  );
 }

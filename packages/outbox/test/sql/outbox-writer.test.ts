@@ -62,8 +62,21 @@ describe('outboxWriter', () => {
     }
   });
 
-  it('sends a message above the bound alone: the server may allow it', async () => {
-    const { session, statements } = recorder(mysqlDialect(1024 * 1024));
+  it('learns the packet from the caller too, and refuses what no statement can hold instead of losing the connection', async () => {
+    const { session, statements } = recorder(mysqlDialect());
+    await outboxWriter().insert(session, messages(40, 60_000), 1024 * 1024);
+    expect(statements.length).toBeGreaterThan(4);
+    const packet = 1024 * 1024;
+    await expect(outboxWriter().insert(session, messages(1, 600_000), packet)).rejects.toMatchObject({
+      code: 'MESSAGE_TOO_LARGE',
+      message: expect.stringContaining('max_allowed_packet'),
+      details: { type: 'blob', maxAllowedPacket: packet },
+    });
+    await outboxWriter().insert(session, messages(1, 500_000), packet);
+  });
+
+  it('sends a message above the bound alone where the packet is not known: the server may allow it', async () => {
+    const { session, statements } = recorder(mysqlDialect());
     await outboxWriter().insert(session, [...messages(1, 10), ...messages(1, 5_000_000), ...messages(1, 10)]);
     expect(statements.map(({ values }) => values.length / COLUMNS)).toEqual([1, 1, 1]);
   });
