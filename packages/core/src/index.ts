@@ -13,7 +13,7 @@ export type { MessageId } from './contract/message-id.ts';
 export { rawCodec } from './contract/raw-codec.ts';
 export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';
 export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
-export type { Logger } from './runtime/logger.ts';
+export { type Logger, silentLogger } from './runtime/logger.ts';
 export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';
 export { Transactional, type TransactionalOptions } from './transaction/transactional.ts';
 export type { WireHeader } from './transport/delivery.ts';

@@ -16,7 +16,7 @@ export type { Command, CommandContext, CommandOption, CommandOutput } from './ru
 export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';
 export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
 export { Lifecycle, type LifecycleState, type LifecycleWork } from './runtime/lifecycle.ts';
-export { type Logger, silentLogger } from './runtime/logger.ts';
+export { defaultLogger, type Logger, silentLogger } from './runtime/logger.ts';
 export { type Loop, type LoopOptions, startLoop } from './runtime/loop.ts';
 export {
   callable,

@@ -3,6 +3,7 @@ import {
   backoffOption,
   checkOptions,
   DEFAULT_TABLE_PREFIX,
+  defaultLogger,
   integerWithin,
   type Logger,
   listOf,
@@ -11,7 +12,6 @@ import {
   type OptionRule,
   objectWith,
   oneOf,
-  silentLogger,
   tablePrefix,
   text,
 } from '@txbox/core/spi';
@@ -39,7 +39,7 @@ export interface InboxOptions {
   readonly onUnknown?: OnUnknown;
   /** Default `txbox_`. */
   readonly tablePrefix?: string;
-  /** Default: no log. */
+  /** Default: warnings and errors, as text on stderr; `silentLogger` of `@txbox/core` writes nothing. */
   readonly logger?: Logger;
   /** For logs and errors. Default the group. */
   readonly name?: string;
@@ -79,7 +79,7 @@ export function resolveInboxOptions<Flavour extends object>(
       logger: loggerLike,
       name: text,
     },
-    defaults: { handlers: [], batchSize: 100, retry: RETRY, onUnknown: 'hold', tablePrefix: DEFAULT_TABLE_PREFIX, logger: silentLogger },
+    defaults: { handlers: [], batchSize: 100, retry: RETRY, onUnknown: 'hold', tablePrefix: DEFAULT_TABLE_PREFIX, logger: defaultLogger },
     optional: ['source', 'topics', 'name'],
   });
   return Object.freeze({ ...checked, name: checked.name ?? checked.group, retry: { ...RETRY, ...checked.retry } }) as ResolvedInboxOptions &

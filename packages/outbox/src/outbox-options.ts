@@ -1,13 +1,13 @@
 import {
   checkOptions,
   DEFAULT_TABLE_PREFIX,
+  defaultLogger,
   flag,
   type Logger,
   loggerLike,
   type OnLockTimeout,
   type OptionRule,
   oneOf,
-  silentLogger,
   tablePrefix,
   text,
 } from '@txbox/core/spi';
@@ -18,7 +18,7 @@ export interface OutboxOptions {
   readonly name?: string;
   /** Prefix of the framework's tables: letters, digits and underscores. Default `txbox_`. */
   readonly tablePrefix?: string;
-  /** Default: silent. */
+  /** Default: warnings and errors, as text on stderr; `silentLogger` of `@txbox/core` writes nothing. */
   readonly logger?: Logger;
   /**
    * What a lock wait time-out (1205) does to the transaction: `doom` (default), or `continue` where
@@ -51,7 +51,7 @@ export function resolveOutboxOptions<Own extends object>(
     defaults: {
       name: 'default',
       tablePrefix: DEFAULT_TABLE_PREFIX,
-      logger: silentLogger,
+      logger: defaultLogger,
       onLockTimeout: 'doom',
       wake: true,
       ...defaults,

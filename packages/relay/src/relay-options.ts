@@ -4,6 +4,7 @@ import {
   checkOptions,
   type Database,
   DEFAULT_TABLE_PREFIX,
+  defaultLogger,
   integerWithin,
   type Logger,
   loggerLike,
@@ -11,7 +12,6 @@ import {
   objectValue,
   objectWith,
   type Publisher,
-  silentLogger,
   tablePrefix,
   text,
 } from '@txbox/core/spi';
@@ -25,7 +25,7 @@ export interface RelayOptions {
   readonly publisher: Publisher;
   /** Prefix of the framework's tables. Default `txbox_`. */
   readonly tablePrefix?: string;
-  /** Default: silent. */
+  /** Default: warnings and errors, as text on stderr; `silentLogger` of `@txbox/core` writes nothing. */
   readonly logger?: Logger;
   /** A relay that dies is replaced after so many milliseconds; leases are renewed at a third of it. Default 10,000. */
   readonly leaseTtlMs?: number;
@@ -119,7 +119,7 @@ export function resolveRelayOptions(options: RelayOptions): ResolvedRelayOptions
     },
     defaults: {
       tablePrefix: DEFAULT_TABLE_PREFIX,
-      logger: silentLogger,
+      logger: defaultLogger,
       leaseTtlMs: DEFAULT_LEASE_TTL_MS,
       pollMinMs: 50,
       pollMaxMs: 1_000,

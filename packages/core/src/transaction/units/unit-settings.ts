@@ -1,4 +1,4 @@
-import { type Logger, silentLogger } from '../../runtime/logger.ts';
+import { defaultLogger, type Logger } from '../../runtime/logger.ts';
 import type { OnLockTimeout } from '../doom.ts';
 
 /** What may be set for all units of a resource. */
@@ -12,4 +12,4 @@ export interface UnitSettings {
 }
 
 /** Settings with their defaults. */
-export const DEFAULT_UNIT_SETTINGS: Required<UnitSettings> = { onLockTimeout: 'doom', logger: silentLogger };
+export const DEFAULT_UNIT_SETTINGS: Required<UnitSettings> = { onLockTimeout: 'doom', logger: defaultLogger };
