@@ -18,6 +18,8 @@ export default defineConfig({
     pool: 'forks',
     // Most tests wait for servers; more workers than cores wait side by side.
     maxWorkers: 3,
+    // What is logged on the way is shown for tests that fail.
+    silent: 'passed-only',
     passWithNoTests: true,
     reporters: ['default', './tools/totals-reporter.ts'],
     testTimeout: 30_000,

@@ -150,7 +150,10 @@ export class Sender {
     else if (reason.kind === 'transient' || !several) {
       const { topic, partition, attempts } = lane;
       const retryInMs = Math.max(0, lane.retryAt - now);
-      logger.warn({ topic, partition, code: reason.code, attempts, retryInMs, reason: reason.message }, 'A lane is held.');
+      logger.warn(
+        { topic, partition, code: reason.code, attempts, retryInMs: Math.ceil(retryInMs), reason: reason.message },
+        'A lane is held.',
+      );
       events.emit('held', { topic, partition, reason, attempts, retryInMs });
     }
     return gone;
@@ -186,7 +189,10 @@ export class Sender {
     lanes.holdTopic(topic, reason, now, random);
     const { attempts } = topic;
     const retryInMs = Math.max(0, topic.retryAt - now);
-    logger.warn({ topic: topic.topic, code: reason.code, attempts, retryInMs, reason: reason.message }, 'A topic is held.');
+    logger.warn(
+      { topic: topic.topic, code: reason.code, attempts, retryInMs: Math.ceil(retryInMs), reason: reason.message },
+      'A topic is held.',
+    );
     events.emit('held', { topic: topic.topic, reason, attempts, retryInMs });
   }
 

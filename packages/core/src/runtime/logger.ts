@@ -28,9 +28,9 @@ export const defaultLogger: Logger = {
 
 function lineOf(fields: object, message: string, withStack: boolean): string {
   const { err, ...facts } = fields as Record<string, unknown>;
-  const shown = Object.entries(facts).map(
-    ([name, value]) => `${name}=${typeof value === 'string' ? JSON.stringify(value) : String(value)}`,
-  );
+  const shown = Object.entries(facts)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? JSON.stringify(value) : String(value)}`);
   const line = ['txbox:', message, ...shown].join(' ');
   return err === undefined ? line : `${line}\n  ${describe(err, withStack)}`;
 }
