@@ -67,3 +67,9 @@ export function inHooksOf(unit: UnitOfWork): boolean {
 export function outsideUnit<T>(key: object, fn: () => T): T {
   return storage().run({ key, unit: undefined, hooks: false, outer: storage().getStore() }, fn);
 }
+
+/** What runs code later in the transactions of the code that runs now. Of async contexts it keeps this one only, which costs next to nothing. */
+export function callerContext(): <T>(fn: () => T) => T {
+  const frame = storage().getStore();
+  return (fn) => storage().run(frame, fn);
+}

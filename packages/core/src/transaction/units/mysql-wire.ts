@@ -1,8 +1,10 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
 import type { SqlResult, SqlRow, SqlSession, SqlValue } from '../../sql/session.ts';
+import { callerContext } from '../current-transaction.ts';
 import { SERVER_STATUS_AUTOCOMMIT, SERVER_STATUS_IN_TRANS } from '../doom.ts';
+
+const ANSWERED: unique symbol = Symbol('answered in the context of its sender');
 
 /** One of mysql2's commands: Query, Prepare, Execute, Ping, … */
 export interface WireCommand {
@@ -14,7 +16,8 @@ export interface WireCommand {
   stream?(...args: unknown[]): { readonly destroyed: boolean; destroy(): void };
   on(event: string | symbol, listener: (value: unknown) => void): unknown;
   once(event: string | symbol, listener: (value: unknown) => void): unknown;
-  emit(event: string, value?: unknown): boolean;
+  emit(event: string, ...values: unknown[]): boolean;
+  [ANSWERED]?: true;
   listenerCount(event: string): number;
   removeAllListeners(event: string): unknown;
 }
@@ -37,11 +40,12 @@ export interface WireConnection {
  * context of whoever opened the connection: code there would belong to no transaction, or to another request's.
  */
 export function answerInContext(command: WireCommand): void {
-  if (Object.hasOwn(command, 'emit')) return;
-  const inContext = AsyncLocalStorage.snapshot();
+  if (ANSWERED in command) return;
+  command[ANSWERED] = true;
+  const asked = callerContext();
   const { emit, onResult } = command;
-  command.emit = (...args) => inContext(() => emit.apply(command, args));
-  if (onResult) command.onResult = (...args) => inContext(() => onResult.apply(command, args));
+  if (onResult) command.onResult = (error, ...rest) => asked(() => onResult.call(command, error, ...rest));
+  else command.emit = (event, ...rest) => asked(() => emit.call(command, event, ...rest));
 }
 
 interface Field {

@@ -1,6 +1,5 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { TxboxError } from '../../runtime/error.ts';
-import { currentUnit, outsideUnit } from '../current-transaction.ts';
+import { callerContext, currentUnit, outsideUnit } from '../current-transaction.ts';
 import type { UnitOfWork } from '../unit-of-work.ts';
 import { guardedConnection } from './guarded-connection.ts';
 import { answerInContext, type WireConnection } from './mysql-wire.ts';
@@ -46,7 +45,7 @@ export function joinPlainQueries({ pool, mode, rawOf }: PoolJoiningPlan): (got: 
   pool.getConnection = (got) => {
     const here = openHere();
     if (!here) {
-      const inContext = AsyncLocalStorage.snapshot();
+      const asked = callerContext();
       return getConnection((error, connection) => {
         if (connection && !answering.has(connection)) {
           answering.add(connection);
@@ -56,7 +55,7 @@ export function joinPlainQueries({ pool, mode, rawOf }: PoolJoiningPlan): (got: 
             return addCommand(command);
           };
         }
-        inContext(got, error, connection);
+        asked(() => got(error, connection));
       });
     }
     if (here.raw) process.nextTick(got, null, joinedConnection(here.raw, here.unit));
