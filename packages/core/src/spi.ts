@@ -2,7 +2,7 @@ export { type DatabaseSection, databaseSection } from './commands/database-secti
 export type { Codec } from './contract/codec.ts';
 export { decodeMessage, decodePayload, headerOf } from './contract/decode-message.ts';
 export { encodeMessage } from './contract/encode-message.ts';
-export type { EventDefinition, PayloadInputOf, PayloadOf } from './contract/event.ts';
+export { type EventDefinition, noEventBecause, type PayloadInputOf, type PayloadOf } from './contract/event.ts';
 export { decodeHeaders, encodeHeaders, headerBlockBytes } from './contract/header-block.ts';
 export { HEADER, isReservedHeader } from './contract/headers.ts';
 export { bucketOf, murmur2 } from './contract/key-hash.ts';
@@ -47,8 +47,15 @@ export { DEFAULT_TABLE_PREFIX, type TableNames, tableNames, tablePrefix } from '
 export { currentUnit, innermostOpenUnit, insideUnit, outsideUnit } from './transaction/current-transaction.ts';
 export type { OnLockTimeout } from './transaction/doom.ts';
 export { type EventSink, eventSinkOf, registerEventSink } from './transaction/event-sink.ts';
-export { chooseResource, chosenOutbox, type LiveOutbox, type OutboxChoice, registerLiveOutbox } from './transaction/live-outboxes.ts';
-export { type AnyMethod, type AsyncMethodDecorator, methodDecorator } from './transaction/method-decorator.ts';
+export {
+  chooseResource,
+  chosenOutbox,
+  type LiveOutbox,
+  type OutboxChoice,
+  outboxChoice,
+  registerLiveOutbox,
+} from './transaction/live-outboxes.ts';
+export { type AnyMethod, type AsyncMethodDecorator, methodDecorator, refuseWithoutParentheses } from './transaction/method-decorator.ts';
 export { runTransaction } from './transaction/run-transaction.ts';
 export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';
 export {

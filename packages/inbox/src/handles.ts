@@ -1,4 +1,4 @@
-import { type EventDefinition, type PayloadOf, TxboxError } from '@txbox/core/spi';
+import { type EventDefinition, noEventBecause, type PayloadOf, TxboxError } from '@txbox/core/spi';
 
 /** A method that was declared a handler. */
 export interface DeclaredHandler {
@@ -59,12 +59,8 @@ export function handlersOf(instance: object): DeclaredHandler[] {
 
 /** Throws `HANDLER_INVALID` unless `event` is an event definition. `what` begins the text. */
 export function refuseUndefinedEvent(event: unknown, what: string): void {
-  const { name, topic, codec } = (typeof event === 'object' && event !== null ? event : {}) as Partial<EventDefinition>;
-  if (typeof name === 'string' && typeof topic === 'string' && typeof codec === 'object') return;
-  const got = typeof event === 'string' ? JSON.stringify(event) : event === null ? 'null' : typeof event;
-  const hint =
-    event === undefined ? ' It is not defined yet when this runs: two files that import each other, or a misspelt import, do that.' : '';
-  throw new TxboxError('HANDLER_INVALID', `${what} takes an event made by defineEvent(name, { topic, … }), got ${got}.${hint}`);
+  const problem = noEventBecause(event);
+  if (problem !== undefined) throw new TxboxError('HANDLER_INVALID', `${what} ${problem}`);
 }
 
 function isStandardContext(value: unknown): value is ClassMethodDecoratorContext {

@@ -16,6 +16,7 @@ import { readDelivery, type Work } from './batch.ts';
 import { ConsumerLoop } from './consumer-loop.ts';
 import type { HandlerContext, HandlerFunction } from './handler-context.ts';
 import { HandlerRegistry } from './handler-registry.ts';
+import { refuseUndefinedEvent } from './handles.ts';
 import { InboxEvents } from './inbox-events.ts';
 import type { ResolvedInboxOptions } from './inbox-options.ts';
 import { applyOnce, type InboxRuntime } from './inbox-runtime.ts';
@@ -120,6 +121,13 @@ class InboxService<Context extends HandlerContext> implements Inbox<Context> {
       throw new TxboxError(
         'ALREADY_STARTED',
         `Inbox ${this.#runtime.options.name} is ${this.#lifecycle.state}; register handlers before start().`,
+      );
+    }
+    refuseUndefinedEvent(event, 'inbox.on');
+    if (typeof handler !== 'function') {
+      throw new TxboxError(
+        'HANDLER_INVALID',
+        `inbox.on(${event.name}) takes a function of payload and context as its second argument, got ${typeof handler}.`,
       );
     }
     const name = handler.name || 'a function without a name';

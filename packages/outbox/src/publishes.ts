@@ -1,14 +1,18 @@
 import {
   type AnyMethod,
   type AsyncMethodDecorator,
+  checkOptions,
   chooseResource,
   chosenOutbox,
   currentUnit,
   type EventDefinition,
   eventSinkOf,
   methodDecorator,
+  noEventBecause,
   type OutboxChoice,
+  outboxChoice,
   type PayloadInputOf,
+  refuseWithoutParentheses,
   TxboxError,
   transactionalPart,
   type UnitOfWork,
@@ -37,6 +41,7 @@ export function Publishes<E extends EventDefinition>(
   map?: PayloadMapper<E>,
   options: PublishesOptions = {},
 ): AsyncMethodDecorator {
+  refuseMisuse('@Publishes', event, map, options, true);
   const payloads = async (result: unknown, args: readonly unknown[]): Promise<Iterable<unknown>> => {
     const payload: unknown = map ? await map(result, ...args) : result;
     return payload === undefined ? [] : [payload];
@@ -50,7 +55,23 @@ export function PublishesEach<E extends EventDefinition>(
   map: PayloadsMapper<E>,
   options: PublishesOptions = {},
 ): AsyncMethodDecorator {
+  refuseMisuse('@PublishesEach', event, map, options, false);
   return publishing('@PublishesEach', event, async (result, args) => await map(result, ...args), options);
+}
+
+/** Where the decorator is written, and not at the first call. */
+function refuseMisuse(decorator: string, event: unknown, map: unknown, options: PublishesOptions, mapIsOptional: boolean): void {
+  refuseWithoutParentheses(decorator, [event, map, options]);
+  const problem = noEventBecause(event);
+  if (problem !== undefined) throw new TxboxError('EVENT_INVALID', `${decorator} ${problem}`);
+  const { name } = event as EventDefinition;
+  if (typeof map !== 'function' && !(map === undefined && mapIsOptional)) {
+    throw new TxboxError(
+      'DECORATOR_MISUSE',
+      `${decorator}(${name}) takes a function of the method's result and arguments${mapIsOptional ? ', or nothing' : ''} as its second argument, got ${map === null ? 'null' : typeof map}.`,
+    );
+  }
+  checkOptions<PublishesOptions>(`${decorator}(${name})`, options, { rules: { on: outboxChoice }, optional: ['on'] });
 }
 
 type Payloads = (result: unknown, args: readonly unknown[]) => Promise<Iterable<unknown>>;

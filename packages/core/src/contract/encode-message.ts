@@ -1,6 +1,6 @@
 import { TxboxError } from '../runtime/error.ts';
 import type { WireHeader } from '../transport/delivery.ts';
-import type { EventDefinition } from './event.ts';
+import { type EventDefinition, noEventBecause } from './event.ts';
 import { headerBlockBytes } from './header-block.ts';
 import { HEADER, isReservedHeader } from './headers.ts';
 import type { AddOptions, EncodedMessage, HeaderValue } from './message.ts';
@@ -24,7 +24,7 @@ const fixedHeaders = new WeakMap<EventDefinition, readonly WireHeader[]>();
  */
 export function encodeMessage(event: EventDefinition, payload: unknown, options: AddOptions = {}): EncodedMessage {
   if (typeof (event as Partial<EventDefinition> | undefined)?.codec?.encode !== 'function') {
-    throw new TxboxError('EVENT_INVALID', 'An event is what defineEvent returns.');
+    throw new TxboxError('EVENT_INVALID', `add ${noEventBecause(event) ?? 'takes an event with a codec'}`);
   }
   for (const name in options) {
     if (!ADD_OPTIONS.has(name)) {

@@ -1,5 +1,4 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { TxboxError } from '../runtime/error.ts';
 import { callable, checkOptions, integerWithin, type OptionRule, objectValue, objectWith } from '../runtime/options.ts';
 import type { Codec } from './codec.ts';
 import { jsonCodec } from './json-codec.ts';
@@ -111,14 +110,10 @@ export function defineEvent<const Name extends string, Payload>(
   options: PlainEventOptions<Payload>,
 ): EventDefinition<Name, Payload, Payload>;
 export function defineEvent(name: string, options: EventOptions<any, any>): EventDefinition {
-  if (typeof name !== 'string' || name.length > MAX_NAME || !/^[^\s\p{Cc}]+$/u.test(name)) {
-    throw new TxboxError(
-      'EVENT_INVALID',
-      `An event's name has 1 to ${MAX_NAME} characters and no white space, got ${JSON.stringify(name)}.`,
-    );
-  }
-  const checked = checkOptions<EventOptions<any, any>>(`defineEvent("${name}")`, options, {
+  const named = typeof name === 'string' && name.length <= MAX_NAME && /^[^\s\p{Cc}]+$/u.test(name);
+  const checked = checkOptions<EventOptions<any, any>>(`defineEvent(${JSON.stringify(name)})`, options, {
     code: 'EVENT_INVALID',
+    problems: named ? [] : [`the name must have 1 to ${MAX_NAME} characters and no white space`],
     defaults: { version: 1, maxBytes: DEFAULT_MAX_BYTES, codec: jsonCodec },
     optional: ['schema', 'aggregate', 'headers'],
     rules: {
@@ -143,4 +138,14 @@ export function defineEvent(name: string, options: EventOptions<any, any>): Even
     maxBytes: checked.maxBytes as number,
     codec: checked.codec as Codec,
   });
+}
+
+/** Why a value is no event, or `undefined` for one that `defineEvent` made; of any loaded copy of the package. */
+export function noEventBecause(value: unknown): string | undefined {
+  const { name, topic, codec } = (typeof value === 'object' && value !== null ? value : {}) as Partial<EventDefinition>;
+  if (typeof name === 'string' && typeof topic === 'string' && typeof codec === 'object') return undefined;
+  const got = typeof value === 'string' ? JSON.stringify(value) : value === null ? 'null' : typeof value;
+  const hint =
+    value === undefined ? ' It is not defined yet when this runs: two files that import each other, or a misspelt import, do that.' : '';
+  return `takes an event made by defineEvent(name, { topic, … }), got ${got}.${hint}`;
 }

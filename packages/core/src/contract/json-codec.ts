@@ -8,7 +8,8 @@ const PLAIN_DEPTH = 100;
  * JSON as UTF-8, content type `application/json`. `toJSON` is honoured; properties that are `undefined` are left out.
  *
  * Refuses what JSON would change silently, naming the path: `bigint`, `NaN`, infinities, integers that are not safe,
- * invalid dates, cycles, and a payload that is `undefined` as a whole. Carry such values as text, or use another codec.
+ * invalid dates, cycles, functions, symbols, `undefined` in an array or as a whole, and objects of which nothing would be
+ * left: Map, Set, RegExp, Error, a promise, typed arrays. Carry such values as text, or use another codec.
  */
 // `any` on purpose: what JSON gives back is checked by the event's schema, and a codec fits every payload type.
 export const jsonCodec: Codec<any> = {
@@ -40,13 +41,30 @@ function isPlain(value: unknown, depth: number): boolean {
   }
   if (value === null) return true;
   if (depth > PLAIN_DEPTH) return false;
-  if (Array.isArray(value)) return value.every((item) => isPlain(item, depth + 1));
+  if (Array.isArray(value)) {
+    // Not every(), which passes over holes.
+    for (const item of value) if (item === undefined || !isPlain(item, depth + 1)) return false;
+    return true;
+  }
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return value instanceof Date && !Number.isNaN(value.getTime());
-  if (value instanceof Number || value instanceof BigInt) return false;
+  if (value instanceof Number || value instanceof BigInt || isEmptied(value)) return false;
   for (const key in value) {
     if (!isPlain((value as Record<string, unknown>)[key], depth + 1)) return false;
   }
   return true;
+}
+
+const EMPTIED = new Set(['Map', 'Set', 'WeakMap', 'WeakSet', 'RegExp', 'Error', 'Promise', 'ArrayBuffer', 'SharedArrayBuffer', 'DataView']);
+
+/** Whether JSON keeps nothing of an object, or makes an object of bytes. */
+function isEmptied(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null || Array.isArray(value)) return false;
+  return EMPTIED.has(kindOf(value)) || ArrayBuffer.isView(value);
+}
+
+function kindOf(value: object): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
 }
 
 /** `JSON.stringify` that looks at every value as it will be written, after `toJSON`. */
@@ -71,7 +89,12 @@ function checkedStringify(root: unknown): string | undefined {
 
 function problemOf(original: unknown, value: unknown, ancestors: readonly object[]): string | undefined {
   if (value === null && original instanceof Date) return 'is an invalid Date';
-  if (typeof value === 'object' && value !== null && ancestors.includes(value)) return 'is cyclic';
+  if (typeof value === 'object' && value !== null) {
+    if (ancestors.includes(value)) return 'is cyclic';
+    if (isEmptied(value)) return `is a ${kindOf(value)} object, of which JSON keeps nothing useful`;
+  }
+  if (typeof value === 'function' || typeof value === 'symbol') return `is a ${typeof value}, which JSON leaves out`;
+  if (value === undefined && Array.isArray(ancestors.at(-1))) return 'is undefined in an array, which JSON would turn into null';
   const plain = value instanceof Number || value instanceof BigInt ? value.valueOf() : value;
   if (typeof plain === 'bigint') return 'is a bigint, which JSON cannot express';
   if (typeof plain !== 'number') return undefined;

@@ -18,6 +18,8 @@ export interface OptionChecks<T extends object> {
   readonly across?: (options: T, report: (problem: string) => void) => void;
   /** Default `OPTIONS_INVALID`. */
   readonly code?: ErrorCode;
+  /** What is wrong beside the options, reported with them. */
+  readonly problems?: readonly string[];
 }
 
 /**
@@ -30,7 +32,7 @@ export function checkOptions<T extends object>(what: string, given: unknown, che
     throw new TxboxError(code, `${what} takes an object of options, got ${show(given)}.`);
   }
   const rules = checks.rules as Readonly<Record<string, OptionRule>>;
-  const problems: string[] = [];
+  const problems: string[] = [...(checks.problems ?? [])];
   const resolved: Record<string, unknown> = { ...checks.defaults };
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;
@@ -45,7 +47,8 @@ export function checkOptions<T extends object>(what: string, given: unknown, che
     }
     const problem = rule(value);
     if (problem === undefined) continue;
-    problems.push(checks.secret?.includes(name as keyof T) ? `${name} ${problem}` : `${name} ${problem}, got ${show(value)}`);
+    const said = checks.secret?.includes(name as keyof T) || problem.includes(', got ');
+    problems.push(said ? `${name} ${problem}` : `${name} ${problem}, got ${show(value)}`);
   }
   if (problems.length === 0) checks.across?.(resolved as T, (problem) => problems.push(problem));
   if (problems.length > 0) throw new TxboxError(code, `${what}: ${problems.join('; ')}.`, { details: { problems } });
@@ -89,7 +92,7 @@ export function listOf(rule: OptionRule): OptionRule {
     if (!Array.isArray(value)) return 'must be an array';
     for (const [index, item] of value.entries()) {
       const problem = rule(item);
-      if (problem !== undefined) return `item ${index} ${problem}`;
+      if (problem !== undefined) return `item ${index} ${problem}, got ${show(item)}`;
     }
     return undefined;
   };
@@ -109,6 +112,25 @@ function show(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'symbol') return 'a symbol';
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? `an array of ${value.length}` : 'an object';
-  return String(value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  return typeof value === 'object' && value !== null ? kindOf(value) : String(value);
+}
+
+/** What people mix up: methods, and what has them. */
+const KINDS: readonly (readonly [methods: readonly string[], kind: string])[] = [
+  [['createQueryRunner', 'createEntityManager'], 'a TypeORM DataSource (for the entries /typeorm)'],
+  [['getConnection', 'query'], 'a mysql2 pool (for the entries /mysql2)'],
+  [['beginTransaction', 'query'], 'one connection, where a pool is needed'],
+  [['prepare', 'pragma'], 'a better-sqlite3 database (for the entries /sqlite)'],
+  [['publish', 'describeTopic'], 'a publisher'],
+  [['subscribe', 'clusterId'], 'a message source'],
+];
+
+function kindOf(value: object): string {
+  const has = (method: string): boolean => typeof (value as Record<string, unknown>)[method] === 'function';
+  const [, known] = KINDS.find(([methods]) => methods.every(has)) ?? [];
+  if (known !== undefined) return known;
+  if (typeof (value as { kind?: unknown }).kind === 'string') return 'data with a kind, which only configuration files take';
+  if (typeof (value as { then?: unknown }).then === 'function') return 'a promise: await it';
+  return 'an object';
 }

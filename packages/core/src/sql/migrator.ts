@@ -67,7 +67,8 @@ export async function checkSchema(session: SqlSession, component: MigrationCompo
   if (!current) {
     throw new TxboxError(
       'SCHEMA_MISSING',
-      `The tables of component ${component.name} are not installed in this database. Run txbox migrate, or migrate() at the start of the service.`,
+      `There is no ${tableNames(tablePrefix).meta} with ${component.name} in it in the database that was connected to: the tables are not installed there, or under another tablePrefix. ` +
+        'Run txbox migrate, or migrate() at the start of the service.',
       {
         details: { component: component.name },
       },

@@ -1,4 +1,5 @@
 import { TxboxError } from '../runtime/error.ts';
+import type { OptionRule } from '../runtime/options.ts';
 import { innermostOpenUnit } from './current-transaction.ts';
 import type { EventSink } from './event-sink.ts';
 import type { TransactionResource } from './unit-of-work.ts';
@@ -12,6 +13,9 @@ export interface LiveOutbox {
 
 /** Which outbox a decorator means: a name, or a function of the decorated object that returns an outbox. */
 export type OutboxChoice = string | ((self: any) => LiveOutbox);
+
+export const outboxChoice: OptionRule = (value) =>
+  typeof value === 'string' || typeof value === 'function' ? undefined : 'must be a name or a function';
 
 const LIVE: unique symbol = Symbol.for('txbox.live-outboxes') as never;
 
@@ -66,5 +70,8 @@ function notCreated(decorator: string, why: string): TxboxError {
 }
 
 function ambiguous(decorator: string, why: string): TxboxError {
-  return new TxboxError('OUTBOX_AMBIGUOUS', `${decorator}: ${why}. Say which one: { on: 'name' } or { on: (self) => self.outbox }.`);
+  return new TxboxError(
+    'OUTBOX_AMBIGUOUS',
+    `${decorator}: ${why}. Say which one: { on: 'name' } or { on: (self) => self.outbox }; names are given by createOutbox({ name }).`,
+  );
 }

@@ -32,6 +32,18 @@ export function methodDecorator(decorator: string, wrap: (method: AnyMethod, nam
   return decorate as AsyncMethodDecorator;
 }
 
+/**
+ * Throws `DECORATOR_MISUSE` when a factory was used as a decorator itself, without parentheses; in the legacy form that
+ * would leave the method undecorated without a word. `args`: all that the factory was called with.
+ */
+export function refuseWithoutParentheses(decorator: string, args: readonly unknown[]): void {
+  const [, key] = args;
+  const legacy = args.length >= 2 && (typeof key === 'string' || typeof key === 'symbol');
+  if (!legacy && !isContext(key)) return;
+  const name = isContext(key) ? key.name : key;
+  throw new TxboxError('DECORATOR_MISUSE', `${decorator} on ${String(name)} needs parentheses: ${decorator}(…).`);
+}
+
 function isContext(value: unknown): value is { kind: string; name: string | symbol } {
   return typeof value === 'object' && value !== null && 'kind' in value && 'name' in value;
 }

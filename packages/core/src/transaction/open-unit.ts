@@ -6,6 +6,7 @@ import { inHooksOf, insideHooks, insideUnit, outsideUnit } from './current-trans
 import { Savepoints } from './savepoints.ts';
 import type { IsolationLevel } from './transaction.ts';
 import { type Doom, isOver, type TransactionResource, type UnitOfWork, type UnitState } from './unit-of-work.ts';
+import { databaseUnavailable } from './units/database-unavailable.ts';
 
 /** A connection in which one unit runs, as its resource hands it out. */
 export interface UnitConnection {
@@ -150,11 +151,7 @@ class OpenUnit implements ConnectedUnit {
       this.#end('rolled-back');
       const txbox = txboxErrorIn(cause);
       if (txbox) throw txbox;
-      throw new TxboxError(
-        'DATABASE_UNAVAILABLE',
-        `No transaction could be begun on the ${resource.kind} resource: ${cause instanceof Error ? cause.message : String(cause)}. Nothing was done.`,
-        { cause },
-      );
+      throw databaseUnavailable('No transaction could be begun on a connection', resource.kind, cause);
     }
   }
 

@@ -1,6 +1,6 @@
 import { checkOptions, integerWithin, type OptionRule, objectValue, oneOf } from '../runtime/options.ts';
-import { chooseResource, type OutboxChoice } from './live-outboxes.ts';
-import { type AnyMethod, type AsyncMethodDecorator, methodDecorator } from './method-decorator.ts';
+import { chooseResource, type OutboxChoice, outboxChoice } from './live-outboxes.ts';
+import { type AnyMethod, type AsyncMethodDecorator, methodDecorator, refuseWithoutParentheses } from './method-decorator.ts';
 import { runTransaction } from './run-transaction.ts';
 import type { TransactionOptions } from './transaction.ts';
 
@@ -20,7 +20,6 @@ const RETRY: OptionRule = (value) => {
   const wrong = integerWithin(1, 100)(maxAttempts);
   return wrong === undefined ? undefined : `has a maxAttempts that ${wrong}`;
 };
-const ON: OptionRule = (value) => (typeof value === 'string' || typeof value === 'function' ? undefined : 'must be a name or a function');
 
 /** Checks the options of one transaction; throws `OPTIONS_INVALID`. */
 export function checkTransactionOptions(what: string, options: TransactionOptions): TransactionOptions {
@@ -34,9 +33,10 @@ export function checkTransactionOptions(what: string, options: TransactionOption
  * Runs the method in a transaction: the open one, or a new one that commits when the method's promise resolves and rolls
  * back when it rejects. Works in legacy and TC39 form, above or below `@Publishes`. Throws what `runTransaction` throws.
  */
-export function Transactional(options: TransactionalOptions = {}): AsyncMethodDecorator {
+export function Transactional(options: TransactionalOptions = {}, ...rest: never[]): AsyncMethodDecorator {
+  refuseWithoutParentheses('@Transactional', [options, ...rest]);
   const { on, ...transaction } = checkOptions<TransactionalOptions>('@Transactional', options, {
-    rules: { isolationLevel: ISOLATION, retry: RETRY, on: ON },
+    rules: { isolationLevel: ISOLATION, retry: RETRY, on: outboxChoice },
     optional: ['isolationLevel', 'retry', 'on'],
   });
   return methodDecorator('@Transactional', (method) => transactionalMethod(method, on, transaction));

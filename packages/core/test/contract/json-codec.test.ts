@@ -31,8 +31,17 @@ describe('jsonCodec', () => {
     [{ inner: { toJSON: () => ({ n: Number.NaN }) } }, '$.inner.n is NaN'],
     [cyclic(), '$.child.items[1] is cyclic'],
     [undefined, '$ is undefined'],
-    [() => 1, '$ is function'],
-    [Symbol('s'), '$ is symbol'],
+    [() => 1, '$ is a function'],
+    [Symbol('s'), '$ is a symbol'],
+    [{ on: { click: () => 1 } }, '$.on.click is a function'],
+    [{ tags: new Set([1]) }, '$.tags is a Set'],
+    [{ byId: new Map([[1, 2]]) }, '$.byId is a Map'],
+    [[/x/], '$[0] is a RegExp'],
+    [{ failed: new Error('why') }, '$.failed is a Error object'],
+    [{ later: Promise.resolve(1) }, '$.later is a Promise'],
+    [{ bytes: new Uint8Array(2) }, '$.bytes is a Uint8Array'],
+    [{ list: [1, undefined] }, '$.list[1] is undefined in an array'],
+    [{ list: Array(2) }, '$.list[0] is undefined in an array'],
   ])('refuses what JSON would change, naming its place: %#', (value, message) => {
     expect(() => jsonCodec.encode(value)).toThrow(message);
   });

@@ -44,7 +44,7 @@ describe('checkOptions', () => {
             'name is required',
             'ttlMs must be a whole number between 100 and 60000, got 5',
             'mode must be one of "a", "b", got "c"',
-            'brokers item 1 must be a text that is not empty, got an array of 2',
+            'brokers item 1 must be a text that is not empty, got ""',
             'verbose must be true or false, got "yes"',
             'port must have send, got an object',
           ],

@@ -3,6 +3,7 @@ import type { SqlSession } from '../../sql/session.ts';
 import { SERVER_STATUS_IN_TRANS } from '../doom.ts';
 import { type Connect, runUnit } from '../open-unit.ts';
 import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
+import { connected } from './database-unavailable.ts';
 import { guardedConnection } from './guarded-connection.ts';
 import { MysqlGate } from './mysql-gate.ts';
 import { plainMysqlSession, send, statusOf, type WireConnection } from './mysql-wire.ts';
@@ -98,7 +99,7 @@ function makePoolResource(pool: CorePool): PoolResource {
     run: (options, fn, attempt = 1) =>
       runUnit({ resource, connect, isolationLevel: options.isolationLevel, attempt, logger: settings.logger }, fn),
     withSession: async (fn) => {
-      const raw = await coreConnection();
+      const raw = await connected('mysql2', coreConnection);
       try {
         return await fn(plainMysqlSession(raw, dialect));
       } finally {

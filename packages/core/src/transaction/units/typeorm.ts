@@ -6,6 +6,7 @@ import type { SqlSession } from '../../sql/session.ts';
 import { type Connect, type ConnectedUnit, runUnit, type UnitConnection } from '../open-unit.ts';
 import type { IsolationLevel } from '../transaction.ts';
 import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
+import { connected } from './database-unavailable.ts';
 import { exclusiveTurn } from './exclusive-turn.ts';
 import { guardedConnection } from './guarded-connection.ts';
 import { Mutex } from './mutex.ts';
@@ -75,7 +76,17 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
     return managerOf(dataSource, joinedView(joined));
   };
 
+  // It may be initialized after the outbox was created.
+  const refuseUninitialized = (): void => {
+    if (dataSource.isInitialized) return;
+    throw new TxboxError(
+      'DATABASE_UNAVAILABLE',
+      'The DataSource is not initialized: await dataSource.initialize() first. Nothing was done.',
+    );
+  };
+
   const connectMysql: Connect = async (unit) => {
+    refuseUninitialized();
     const runner = createQueryRunner();
     try {
       const native = (await runner.connect()) as WireConnection;
@@ -108,6 +119,7 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
   };
 
   const connectSqlite: Connect = async (unit) => {
+    refuseUninitialized();
     const free = await (turn as () => Promise<() => void>)();
     try {
       // The one runner of the DataSource, and its one connection.
@@ -171,7 +183,10 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
       const free = await turn?.();
       const runner = createQueryRunner();
       try {
-        const native = await runner.connect();
+        const native = await connected('typeorm', async () => {
+          refuseUninitialized();
+          return await runner.connect();
+        });
         return await fn(sqlite ? sessionOfDatabase(native as SqliteDatabase) : plainMysqlSession(native as WireConnection, dialect));
       } finally {
         free?.();
