@@ -2,17 +2,20 @@
 import { createRequire } from 'node:module';
 import { isTxboxError } from '@txbox/core';
 import { findInstalled } from './installed.ts';
-import { terminalOutput } from './output.ts';
+import { onOutputClosed, terminalOutput } from './output.ts';
 import { buildProgram } from './program.ts';
 
 const stopping = new AbortController();
 const forcing = new AbortController();
+let signals = 0;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    if (stopping.signal.aborted) forcing.abort();
+    if (++signals > 1) forcing.abort();
     stopping.abort();
   });
 }
+// Nobody reads what it says: a short command ends by itself, a relay stops in order.
+onOutputClosed(() => stopping.abort());
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 const output = terminalOutput();

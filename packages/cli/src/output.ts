@@ -10,6 +10,22 @@ export function terminalOutput(): CommandOutput {
   };
 }
 
+/** What a write says when nobody reads any more: the reading end of the pipe, or the terminal, is gone. */
+const CLOSED = new Set(['EPIPE', 'EIO', 'ERR_STREAM_DESTROYED']);
+
+/**
+ * Calls `listener` when stdout or stderr has lost its reader, as after `txbox … | head`. What is written from then on is
+ * dropped. Without it Node ends the process with a stack. Other failures, a full disk for example, still do.
+ */
+export function onOutputClosed(listener: () => void): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (!CLOSED.has(error.code ?? '')) throw error;
+      listener();
+    });
+  }
+}
+
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
 /** Names of log levels, least severe first. */

@@ -1,0 +1,59 @@
+// `txbox` as a process: what goes where, and what happens when nobody reads it.
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
+
+const PROGRAM = fileURLToPath(new URL('../src/bin.ts', import.meta.url));
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'txbox-bin-'));
+  const publisher = { kind: 'embedded', path: join(folder, 'broker.db') };
+  writeFileSync(
+    join(folder, 'txbox.config.json'),
+    JSON.stringify({ database: { url: `sqlite:${join(folder, 'service.db')}` }, publisher }),
+  );
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function txbox(...words: readonly string[]): ChildProcessWithoutNullStreams {
+  const child = spawn(process.execPath, ['--conditions=@txbox/source', PROGRAM, ...words], { cwd: folder });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
+}
+
+it('ends quietly when nobody reads its stdout', async () => {
+  const child = txbox('migrate', '--print');
+  child.stdout.destroy();
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+});
+
+it('does what it was asked to, also when nobody reads its stdout', async () => {
+  const first = txbox('migrate');
+  first.stdout.destroy();
+  await once(first, 'close');
+  const second = txbox('migrate');
+  const [stdout] = await Promise.all([text(second.stdout), once(second, 'close')]);
+  expect(stdout).toContain('up to date');
+});
+
+it('a relay stops in order although nobody reads its log', async () => {
+  await once(txbox('migrate'), 'close');
+  const relay = txbox('relay', 'start', '--log-level', 'debug');
+  let said = '';
+  for await (const bytes of relay.stderr) {
+    said += String(bytes);
+    if (said.includes('relay: running')) break;
+  }
+  relay.stderr.destroy();
+  relay.kill('SIGTERM');
+  const [code, signal] = await once(relay, 'close');
+  expect({ code, signal }).toEqual({ code: 0, signal: null });
+});
