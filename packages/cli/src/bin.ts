@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
-import { isTxboxError } from '@txbox/core';
 import { findInstalled } from './installed.ts';
-import { onOutputClosed, terminalOutput } from './output.ts';
-import { buildProgram } from './program.ts';
+import { onOutputClosed, reportFailure, terminalOutput } from './output.ts';
+import { runProgram } from './program.ts';
 
 const stopping = new AbortController();
 const forcing = new AbortController();
@@ -18,18 +17,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 onOutputClosed(() => stopping.abort());
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
-const output = terminalOutput();
 
 try {
-  const environment = { installed: await findInstalled(), output, folder: process.cwd(), version };
-  const program = buildProgram({ ...environment, signal: stopping.signal, forced: forcing.signal }, (code) => {
-    process.exitCode = code;
-  });
-  await program.parseAsync();
+  const environment = { installed: await findInstalled(), output: terminalOutput, folder: process.cwd(), version };
+  process.exitCode = await runProgram({ ...environment, signal: stopping.signal, forced: forcing.signal }, process.argv.slice(2));
   // The second signal: what still runs is left where it is.
   if (forcing.signal.aborted) process.exit();
 } catch (error) {
   process.exitCode = 1;
-  if (isTxboxError(error)) output.progress(`txbox: ${error.code}: ${error.message}\nSee ${error.docs}`);
-  else output.progress(`txbox: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  reportFailure(error);
 }

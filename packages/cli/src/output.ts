@@ -1,13 +1,30 @@
-import type { Logger } from '@txbox/core';
+// The one place of the package that writes to the terminal.
+import { isTxboxError, type Logger } from '@txbox/core';
 import type { CommandOutput } from '@txbox/core/spi';
 
-/** The one place of the packages that writes to the terminal. Results go to stdout, progress and logs to stderr. */
-export function terminalOutput(): CommandOutput {
+/**
+ * What a command says. Results go to stdout. Progress goes to stderr: as plain text on a terminal, elsewhere as lines of
+ * the log, so that a log collector meets nothing but JSON.
+ */
+export function terminalOutput(logger: Logger): CommandOutput {
   return {
     line: (text) => process.stdout.write(`${text}\n`),
     json: (value) => process.stdout.write(`${JSON.stringify(value, jsonValue)}\n`),
-    progress: (text) => process.stderr.write(`${text}\n`),
+    progress: (text) => {
+      if (process.stderr.isTTY) process.stderr.write(`${text}\n`);
+      else logger.info({}, text);
+    },
   };
+}
+
+/** Says on stderr why the program ends: the code and where to read about it, or the stack of what is no error of ours. */
+export function reportFailure(error: unknown): void {
+  const ours = isTxboxError(error);
+  const message = error instanceof Error ? error.message : String(error);
+  const stack = error instanceof Error ? error.stack : undefined;
+  if (!process.stderr.isTTY) stderrLogger('error').error(ours ? { code: error.code, docs: error.docs } : { stack }, message);
+  else if (ours) process.stderr.write(`txbox: ${error.code}: ${message}\nSee ${error.docs}\n`);
+  else process.stderr.write(`txbox: ${stack ?? message}\n`);
 }
 
 /** What a write says when nobody reads any more: the reading end of the pipe, or the terminal, is gone. */

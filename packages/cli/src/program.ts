@@ -1,6 +1,6 @@
-import { type Logger, TxboxError } from '@txbox/core';
+import { type Logger, silentLogger, TxboxError } from '@txbox/core';
 import type { Command, CommandOutput } from '@txbox/core/spi';
-import { Command as Program } from 'commander';
+import { CommanderError, Command as Program } from 'commander';
 import { loadConfigFile } from './config-file.ts';
 import { checkConfigSections } from './config-sections.ts';
 import type { Installed } from './installed.ts';
@@ -10,7 +10,8 @@ import { resolvePublisher } from './publisher-data.ts';
 /** What a run of the program needs from outside. */
 export interface ProgramEnvironment {
   readonly installed: Installed;
-  readonly output: CommandOutput;
+  /** Where a command says something, given the logger that its options ask for. */
+  readonly output: (logger: Logger) => CommandOutput;
   readonly folder: string;
   readonly version: string;
   /** Aborted by the first signal: stop gracefully. */
@@ -19,26 +20,62 @@ export interface ProgramEnvironment {
   readonly forced: AbortSignal;
 }
 
-/** Builds the command tree of `txbox`; `setExitCode` is told the code of the command that ran. */
-export function buildProgram(environment: ProgramEnvironment, setExitCode: (code: number) => void): Program {
+/** Runs `txbox` with the words after its name; resolves to the exit code. Rejects with `COMMAND_UNKNOWN`, `OPTIONS_INVALID` and what a command rejects with. */
+export async function runProgram(environment: ProgramEnvironment, words: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = buildProgram(environment, (given) => {
+    code = given;
+  });
+  try {
+    await program.parseAsync(words, { from: 'user' });
+  } catch (error) {
+    // Help and version are printed by then.
+    if (error instanceof CommanderError) return error.exitCode;
+    throw error;
+  }
+  return code;
+}
+
+function buildProgram(environment: ProgramEnvironment, setExitCode: (code: number) => void): Program {
+  const print = (text: string): void => environment.output(silentLogger).line(text.trimEnd());
   const program = new Program('txbox')
     .description('Transactional outbox and inbox: migrate, relay, operate.')
     .version(environment.version)
-    .showHelpAfterError('(add --help for the options)')
-    .configureOutput({ writeErr: (text) => environment.output.progress(text.trimEnd()) });
+    // Help is a result, also when it is shown for want of a command; errors are thrown.
+    .configureOutput({ writeOut: print, writeErr: print, outputError: () => undefined });
+  refuseInOurWords(program);
   for (const command of environment.installed.commands) {
     addCommand(program, command, environment, setExitCode);
   }
   return program;
 }
 
+/** Turns what commander finds wrong with the words of a command into an error with a code. */
+function refuseInOurWords(program: Program): Program {
+  return program.exitOverride((error) => {
+    if (error.exitCode === 0 || error.code === 'commander.help') throw error;
+    const [said = '', hint = ''] = error.message
+      .replace(/^error: /, '')
+      .replace(/\.$/, '')
+      .split('\n');
+    const text = `${nameOf(program)}: ${said}.${hint === '' ? '' : ` ${hint.slice(1, -1)}`}`;
+    if (error.code !== 'commander.unknownCommand') throw new TxboxError('OPTIONS_INVALID', `${text} --help lists the options.`);
+    const known = program.commands.map((command) => command.name()).join(', ');
+    throw new TxboxError('COMMAND_UNKNOWN', `${text} There are: ${known}. Installed packages bring them.`);
+  });
+}
+
+function nameOf(program: Program): string {
+  return program.parent ? `${nameOf(program.parent)} ${program.name()}` : program.name();
+}
+
 function addCommand(program: Program, command: Command, environment: ProgramEnvironment, setExitCode: (code: number) => void): void {
   let parent = program;
   for (const name of command.path.slice(0, -1)) {
     const found = parent.commands.find((child) => child.name() === name);
-    parent = found ?? parent.command(name).description(`Commands of ${name}.`);
+    parent = found ?? refuseInOurWords(parent.command(name)).description(`Commands of ${name}.`);
   }
-  const leaf = parent.command(command.path.at(-1) ?? '').description(command.summary);
+  const leaf = refuseInOurWords(parent.command(command.path.at(-1) ?? '')).description(command.summary);
   leaf.option('-c, --config <file>', 'configuration file (default: txbox.config.{ts,mts,js,mjs,json} in this folder)');
   leaf.option('--log-level <level>', 'debug, info, warn or error', 'info');
   for (const [name, option] of Object.entries(command.options)) {
@@ -61,7 +98,7 @@ async function runCommand(command: Command, options: Record<string, unknown>, en
     config: config.value,
     options: byDeclaredName(command, options),
     components: environment.installed.components,
-    output: environment.output,
+    output: environment.output(logger),
     signal: environment.signal,
     forced: environment.forced,
     logger,

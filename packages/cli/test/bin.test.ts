@@ -57,3 +57,37 @@ it('a relay stops in order although nobody reads its log', async () => {
   const [code, signal] = await once(relay, 'close');
   expect({ code, signal }).toEqual({ code: 0, signal: null });
 });
+
+const jsonLines = (said: string): unknown[] =>
+  said
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+
+it('stderr of a relay is lines of JSON from its start to its end', async () => {
+  await once(txbox('migrate'), 'close');
+  const relay = txbox('relay', 'start');
+  let said = '';
+  for await (const bytes of relay.stderr) {
+    said += String(bytes);
+    if (said.includes('relay: running')) relay.kill('SIGTERM');
+  }
+  const line = { time: expect.any(String), level: 'info' };
+  expect(jsonLines(said)).toContainEqual({ ...line, message: 'relay: running' });
+  expect(jsonLines(said)).toContainEqual({ ...line, message: 'relay: stopping' });
+});
+
+it.each([
+  ['OPTIONS_INVALID', ['relay', 'start', '--grace-ms', 'long']],
+  ['OPTIONS_INVALID', ['relay', 'start', '--fast']],
+  ['COMMAND_UNKNOWN', ['relay', 'jump']],
+  ['CONFIG_NOT_FOUND', ['relay', 'status', '--config', 'gone.json']],
+])('an error is the last line of stderr, with its code: %s', async (code, words) => {
+  const child = txbox(...words);
+  const [stderr, [exitCode]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+  const docs = `docs/errors.md#${code.toLowerCase()}`;
+  expect(jsonLines(stderr)).toEqual([
+    { time: expect.any(String), level: 'error', message: expect.any(String), code, docs: expect.stringContaining(docs) },
+  ]);
+  expect(exitCode).toBe(1);
+});

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command, CommandContext, CommandOutput } from '@txbox/core/spi';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { buildProgram } from '../src/program.ts';
+import { runProgram } from '../src/program.ts';
 import { resolvePublisher } from '../src/publisher-data.ts';
 
 let folder: string;
@@ -13,14 +13,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const silent: CommandOutput = { line: () => undefined, json: () => undefined, progress: () => undefined };
-
 async function run(
   args: readonly string[],
   command: Partial<Command> = {},
-): Promise<{ context: CommandContext | undefined; code: number }> {
+): Promise<{ context: CommandContext | undefined; code: number; printed: string }> {
   let context: CommandContext | undefined;
-  let code = -1;
+  const lines: string[] = [];
+  const output: CommandOutput = { line: (text) => void lines.push(text), json: () => undefined, progress: () => undefined };
   const fake: Command = {
     path: ['relay', 'start'],
     summary: 'Starts.',
@@ -33,22 +32,14 @@ async function run(
   };
   const environment = {
     installed: { commands: [fake], components: [] },
-    output: silent,
+    output: () => output,
     folder,
     version: '1.2.3',
     signal: new AbortController().signal,
     forced: new AbortController().signal,
   };
-  const program = buildProgram(environment, (given) => {
-    code = given;
-  });
-  program.exitOverride();
-  for (const child of program.commands) {
-    child.exitOverride();
-    for (const leaf of child.commands) leaf.exitOverride();
-  }
-  await program.parseAsync(['node', 'txbox', ...args]);
-  return { context, code };
+  const code = await runProgram(environment, args);
+  return { context, code, printed: lines.join('\n') };
 }
 
 describe('program', () => {
@@ -59,9 +50,26 @@ describe('program', () => {
     expect(code).toBe(3);
   });
 
-  it('refuses an unknown command and an unknown option', async () => {
-    await expect(run(['relay', 'jump'])).rejects.toMatchObject({ code: 'commander.unknownCommand' });
-    await expect(run(['relay', 'start', '--fast'])).rejects.toMatchObject({ code: 'commander.unknownOption' });
+  it('refuses an unknown command and an unknown option, naming what there is or where to look', async () => {
+    await expect(run(['jump'])).rejects.toMatchObject({ code: 'COMMAND_UNKNOWN', message: expect.stringContaining('There are: relay') });
+    await expect(run(['relay', 'jump'])).rejects.toMatchObject({
+      code: 'COMMAND_UNKNOWN',
+      message: expect.stringMatching(/^txbox relay: .*'jump'.*: start\./),
+    });
+    await expect(run(['relay', 'start', '--fast'])).rejects.toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringMatching(/^txbox relay start: .*'--fast'.*--help/),
+    });
+    await expect(run(['relay', 'start', '--topc', 'x'])).rejects.toThrow('Did you mean --topic?');
+    await expect(run(['relay', 'start', '--topic'])).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
+    await expect(run(['relay', 'start', 'now'])).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
+  });
+
+  it('prints help and version; without a command help too, but the exit code says that nothing was done', async () => {
+    expect(await run(['relay', 'start', '--help'])).toMatchObject({ code: 0, printed: expect.stringContaining('--dry-run') });
+    expect(await run(['--version'])).toMatchObject({ code: 0, printed: '1.2.3' });
+    expect(await run(['relay'])).toMatchObject({ code: 1, printed: expect.stringContaining('Starts.') });
+    expect(await run([])).toMatchObject({ code: 1, printed: expect.stringContaining('relay') });
   });
 
   it('refuses an unknown log level', async () => {

@@ -16,7 +16,7 @@ export interface CommandOutput {
   line(text: string): void;
   /** One value on a line of its own as JSON, on stdout: for `--json`. */
   json(value: unknown): void;
-  /** What is going on, on stderr. */
+  /** What is going on, on stderr: plain text on a terminal, elsewhere a line of the log. */
   progress(text: string): void;
 }
 
