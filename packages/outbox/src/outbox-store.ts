@@ -105,4 +105,6 @@ export interface TopicPins {
 /** Tools: how much is waiting. */
 export interface OutboxInspector {
   backlog(): Promise<OutboxBacklog>;
+  /** Whether no row of any shard is left at or below that position. */
+  isSettledUpTo(position: number): Promise<boolean>;
 }

@@ -5,5 +5,10 @@ import { relayStatusCommand } from './commands/relay-status.ts';
 /** `txbox relay …`. */
 export const commands: readonly Command[] = [relayStartCommand, relayStatusCommand];
 
+/** What `txbox --help` says of the words before the last. */
+export const groups: Readonly<Record<string, string>> = {
+  relay: 'Publishes the outbox: start a relay, or see what waits and who publishes it.',
+};
+
 /** The relay's tables belong to core and outbox. */
 export const components: readonly MigrationComponent[] = [];

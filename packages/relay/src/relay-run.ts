@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { outboxStore } from '@txbox/outbox/store';
+import { type OutboxStore, outboxStore } from '@txbox/outbox/store';
 import { describeError } from './foreign-error.ts';
 import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
@@ -50,6 +50,7 @@ export class RelayRun {
   readonly #events: RelayEmitter;
   readonly #sender: Sender;
   readonly #settler: Settler;
+  readonly #stored: OutboxStore;
   readonly #reading: ShardLoop;
   readonly #wake: WakeListener;
   readonly #sessions: readonly KeptSessions[];
@@ -78,6 +79,7 @@ export class RelayRun {
     this.#sessions = [readSessions, settleSessions, this.#leaseSessions];
 
     const stored = outboxStore(database, { tablePrefix });
+    this.#stored = stored;
     this.lanes = new LaneTable(
       lanePolicy(options, random),
       { baseMs: SLOWER.topic * retry.baseMs, capMs: Math.max(retry.capMs, SLOWER.topic * retry.baseMs) },
@@ -172,8 +174,35 @@ export class RelayRun {
     this.#settleLoop = this.#loop('settle', () => this.#settler.runOnce());
   }
 
-  /** Resolves when everything that was committed before this call in the shards of this relay is published and settled. Rejects with `STOPPED`. */
+  /**
+   * Resolves when everything that was committed before this call is published and settled, by this relay or another:
+   * shards of one that died are not ours before its leases expire. Rejects with `STOPPED`.
+   */
   async whenIdle(): Promise<void> {
+    this.#readLoop?.wake();
+    const upTo = await this.#asked(() => this.#stored.highestPosition());
+    let pauseMs = IDLE_LOOK.baseMs;
+    while (this.#reading.holdsUpTo(upTo) || !(await this.#asked(() => this.#stored.isSettledUpTo(upTo)))) {
+      this.#refuseEnded();
+      await systemClock.sleep(pauseMs);
+      pauseMs = Math.min(2 * pauseMs, IDLE_LOOK.capMs);
+    }
+  }
+
+  /** Until the database answers. */
+  async #asked<T>(question: () => Promise<T>): Promise<T> {
+    for (;;) {
+      this.#refuseEnded();
+      try {
+        return await question();
+      } catch {
+        await systemClock.sleep(IDLE_LOOK.capMs);
+      }
+    }
+  }
+
+  /** The same for the shards of this relay alone. */
+  async #whenOwnIdle(): Promise<void> {
     for (;;) {
       this.#refuseEnded();
       const read = this.#reading.readAll();
@@ -185,7 +214,7 @@ export class RelayRun {
     }
   }
 
-  /** Resolves when nothing is left but what a failure holds. */
+  /** Resolves when nothing is left in the shards of this relay but what a failure holds. */
   async whenIdleOrHeld(): Promise<void> {
     let held = false;
     const end = this.#events.on('held', () => {
@@ -193,7 +222,7 @@ export class RelayRun {
       this.#tell();
     });
     try {
-      await Promise.race([this.whenIdle(), this.#untilHeld(() => held)]);
+      await Promise.race([this.#whenOwnIdle(), this.#untilHeld(() => held)]);
     } finally {
       end();
     }
@@ -330,6 +359,9 @@ export class RelayRun {
     while (!isHeld() || !rests() || !this.#settler.isIdle) await this.#untilProgress();
   }
 }
+
+/** How often somebody who waits for the end looks. */
+const IDLE_LOOK = { baseMs: 5, capMs: 100 };
 
 /** Longest wait for the leases to be released at a stop. */
 const RELEASE_MS = 2_000;

@@ -62,8 +62,8 @@ export interface Relay extends AsyncDisposable {
    */
   runOnce(): Promise<number>;
   /**
-   * Resolves when everything that was committed before the call in this relay's shards is published and settled; waits as
-   * long as a failure holds something. Rejects with `STOPPED` unless it runs.
+   * Resolves when everything that was committed before the call is published and settled, by this relay or by others of the
+   * same outbox; waits as long as a failure holds something. Rejects with `STOPPED` unless it runs.
    */
   whenIdle(): Promise<void>;
   status(): RelayStatus;

@@ -72,6 +72,11 @@ export class ShardLoop {
     return true;
   }
 
+  /** True when a row at or below that position is in memory. */
+  holdsUpTo(position: number): boolean {
+    return [...this.#queues.values()].some((queue) => queue.holdsUpTo(position));
+  }
+
   add(shard: number, epoch: number): ShardQueue {
     const queue = new ShardQueue(shard, epoch);
     this.#queues.set(shard, queue);

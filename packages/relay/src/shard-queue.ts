@@ -117,6 +117,11 @@ export class ShardQueue {
     return this.#heldBytes;
   }
 
+  holdsUpTo(position: number): boolean {
+    for (const at of this.#rows.keys()) if (at <= position) return true;
+    return false;
+  }
+
   /** Rows in memory that are not acknowledged. */
   get unsent(): number {
     return this.#unsent;

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineEvent } from '@txbox/core';
-import { type Database, type OwnedSession, openDatabase, type SqlRow, type SqlValue } from '@txbox/core/spi';
+import { type Database, leaseStore, type OwnedSession, openDatabase, type SqlRow, type SqlValue } from '@txbox/core/spi';
 import { createOutbox, type SqliteOutbox } from '@txbox/outbox/sqlite';
+import { SHARD_SCOPE, SHARDS } from '@txbox/outbox/store';
 import { createRelay, type Relay, type RelayOptions } from '@txbox/relay';
 import { MemoryLog, type PublishFaults } from '@txbox/testing';
 import Sqlite from 'better-sqlite3';
@@ -197,6 +199,50 @@ describe('whenIdle', () => {
       await relay.whenIdle();
       expect([published().length, pending()]).toEqual([3 + n, 0]);
     }
+  });
+
+  it('waits for what lies in the shards of a relay that died, and publishes it when its leases expire', async () => {
+    const opened = await openDatabase({ url });
+    const leases = leaseStore(opened);
+    await leases.ensure(SHARD_SCOPE, SHARDS);
+    for (let slot = 0; slot < SHARDS; slot++) await leases.take({ scope: SHARD_SCOPE, slot }, randomBytes(16), 600);
+    await add('a', 'b');
+    const relay = newRelay({ leaseTtlMs: 600 });
+    await relay.start();
+    await relay.whenIdle();
+    expect([published(), pending()]).toEqual([['a', 'b'], 0]);
+    await opened.close();
+  });
+
+  it('waits for what another relay has to publish', async () => {
+    const answer = Promise.withResolvers<void>();
+    const other = newRelay({ faults: { before: () => answer.promise } });
+    await other.start();
+    await add('a');
+    const relay = newRelay();
+    await relay.start();
+    let idle = false;
+    const whenIdle = relay.whenIdle().then(() => {
+      idle = true;
+    });
+    while (other.status().rows === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect([idle, pending()]).toEqual([false, 1]);
+    answer.resolve();
+    await whenIdle;
+    expect([published(), pending()]).toEqual([['a'], 0]);
+  });
+
+  it('resolves under events that never cease', async () => {
+    const relay = newRelay();
+    await relay.start();
+    let writing = true;
+    const writer = (async () => {
+      while (writing) await add('x');
+    })();
+    await relay.whenIdle();
+    await relay.whenIdle();
+    writing = false;
+    await writer;
   });
 
   it('waits as long as a failure holds something', async () => {

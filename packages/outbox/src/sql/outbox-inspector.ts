@@ -1,4 +1,4 @@
-import type { Database } from '@txbox/core/spi';
+import type { Database, SqlRow, SqlValue } from '@txbox/core/spi';
 import type { OutboxBacklog, OutboxInspector } from '../outbox-store.ts';
 
 /** What is waiting, by a scan of the table: for status and metrics, not for every page. */
@@ -12,12 +12,21 @@ export class SqlOutboxInspector implements OutboxInspector {
   }
 
   async backlog(): Promise<OutboxBacklog> {
+    const { dialect } = this.#database;
+    const [row] = await this.#query(
+      `SELECT COUNT(*), COALESCE(SUM(bytes), 0), COALESCE(${dialect.msSince('MIN(created_at)')}, 0) FROM ${this.#table}`,
+    );
+    return { rows: Number(row?.[0]), bytes: Number(row?.[1]), oldestAgeMs: Math.max(0, Math.round(Number(row?.[2]))) };
+  }
+
+  async isSettledUpTo(position: number): Promise<boolean> {
+    return (await this.#query(`SELECT 1 FROM ${this.#table} WHERE position <= ? LIMIT 1`, [position])).length === 0;
+  }
+
+  async #query(sql: string, values: readonly SqlValue[] = []): Promise<SqlRow[]> {
     const session = await this.#database.session();
     try {
-      const [row] = await session.query(
-        `SELECT COUNT(*), COALESCE(SUM(bytes), 0), COALESCE(${session.dialect.msSince('MIN(created_at)')}, 0) FROM ${this.#table}`,
-      );
-      return { rows: Number(row?.[0]), bytes: Number(row?.[1]), oldestAgeMs: Math.max(0, Math.round(Number(row?.[2]))) };
+      return await session.query(sql, values);
     } finally {
       await session.release();
     }

@@ -23,5 +23,6 @@ export function outboxStore(database: Database, options: { readonly tablePrefix?
     settle: (rows, form) => settler.settle(rows, form),
     pin: (topic, partitions) => pins.pin(topic, partitions),
     backlog: () => inspector.backlog(),
+    isSettledUpTo: (position) => inspector.isSettledUpTo(position),
   };
 }

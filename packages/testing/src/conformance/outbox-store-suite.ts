@@ -318,6 +318,19 @@ export function outboxStoreSuite(
       expect(await outbox.store.pin(topic.toUpperCase(), 5)).toBe(5);
     });
 
+    claim('tells whether everything up to a position is settled, whatever its shard', async (outbox) => {
+      await settleAll(outbox);
+      const [first, second] = [sampleMessage({ key: Buffer.from('first') }), sampleMessage({ key: Buffer.from('second') })];
+      await added(outbox, [first]);
+      await added(outbox, [second]);
+      const [{ position: low }, { position: high }] = [await only(outbox, first), await only(outbox, second)];
+      expect(await outbox.store.isSettledUpTo(low)).toBe(false);
+      await outbox.store.settle([await only(outbox, second)], 'each');
+      expect(await outbox.store.isSettledUpTo(high)).toBe(false);
+      await outbox.store.settle([await only(outbox, first)], 'each');
+      expect(await outbox.store.isSettledUpTo(high)).toBe(true);
+    });
+
     claim('tells how much is waiting, and how long the oldest', async (outbox) => {
       const message = sampleMessage({ payload: Buffer.alloc(1_000) });
       const before = await outbox.store.backlog();
@@ -330,6 +343,14 @@ export function outboxStoreSuite(
       expect(after.oldestAgeMs).toBeLessThan(600_000);
     });
   });
+}
+
+/** Removes what earlier claims have left. */
+async function settleAll({ store }: OutboxStoreBackend): Promise<void> {
+  for (let shard = 0; shard < SHARDS; shard++) {
+    const [page] = await store.readPages([{ shard, low: 0, start: 0, limit: 10_000, inlineBytes: 0 }]);
+    if (page && page.rows.length > 0) await store.settle(page.rows, 'each');
+  }
 }
 
 async function added(outbox: OutboxStoreBackend, messages: readonly EncodedMessage[]): Promise<void> {

@@ -114,6 +114,10 @@ export class MemoryOutbox implements OutboxStore {
     });
   }
 
+  isSettledUpTo(position: number): Promise<boolean> {
+    return Promise.resolve(![...this.#rows.values()].some((row) => row.state !== 'uncommitted' && row.position <= position));
+  }
+
   #sorted(): Row[] {
     return [...this.#rows.values()].sort((a, b) => a.position - b.position);
   }
