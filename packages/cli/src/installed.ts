@@ -7,6 +7,8 @@ const PACKAGES = ['core', 'outbox', 'relay', 'inbox'] as const;
 export interface Installed {
   readonly commands: readonly Command[];
   readonly components: readonly MigrationComponent[];
+  /** One line for `--help` on each word that has commands below it. */
+  readonly groups: Readonly<Record<string, string>>;
 }
 
 /** Imports a module if its package is installed; what fails inside an installed one is thrown. */
@@ -21,12 +23,13 @@ export async function importInstalled(module: string): Promise<Record<string, un
   }
 }
 
-/** Gathers `commands` and `components` of the installed packages' `/commands` entries. */
+/** Gathers `commands`, `groups` and `components` of the installed packages' `/commands` entries. */
 export async function findInstalled(): Promise<Installed> {
   const modules = await Promise.all(PACKAGES.map((name) => importInstalled(`@txbox/${name}/commands`)));
   const found = modules.filter((module) => module !== undefined) as Partial<Installed>[];
   return {
     commands: found.flatMap((module) => module.commands ?? []),
     components: found.flatMap((module) => module.components ?? []),
+    groups: Object.assign({}, ...found.map((module) => module.groups)) as Record<string, string>,
   };
 }

@@ -39,7 +39,7 @@ export async function runProgram(environment: ProgramEnvironment, words: readonl
 function buildProgram(environment: ProgramEnvironment, setExitCode: (code: number) => void): Program {
   const print = (text: string): void => environment.output(silentLogger).line(text.trimEnd());
   const program = new Program('txbox')
-    .description('Transactional outbox and inbox: migrate, relay, operate.')
+    .description('Transactional outbox and inbox for MySQL, MariaDB and Kafka.')
     .version(environment.version)
     // Help is a result, also when it is shown for want of a command; errors are thrown.
     .configureOutput({ writeOut: print, writeErr: print, outputError: () => undefined });
@@ -70,10 +70,11 @@ function nameOf(program: Program): string {
 }
 
 function addCommand(program: Program, command: Command, environment: ProgramEnvironment, setExitCode: (code: number) => void): void {
+  const { groups } = environment.installed;
   let parent = program;
   for (const name of command.path.slice(0, -1)) {
     const found = parent.commands.find((child) => child.name() === name);
-    parent = found ?? refuseInOurWords(parent.command(name)).description(`Commands of ${name}.`);
+    parent = found ?? refuseInOurWords(parent.command(name)).description(groups[name] ?? '');
   }
   const leaf = refuseInOurWords(parent.command(command.path.at(-1) ?? '')).description(command.summary);
   leaf.option('-c, --config <file>', 'configuration file (default: txbox.config.{ts,mts,js,mjs,json} in this folder)');

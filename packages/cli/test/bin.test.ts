@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { findInstalled } from '../src/installed.ts';
 
 const PROGRAM = fileURLToPath(new URL('../src/bin.ts', import.meta.url));
 
@@ -90,4 +91,11 @@ it.each([
     { time: expect.any(String), level: 'error', message: expect.any(String), code, docs: expect.stringContaining(docs) },
   ]);
   expect(exitCode).toBe(1);
+});
+
+it('help says in a line what each installed command and group of commands is for', async () => {
+  const { commands, groups } = await findInstalled();
+  const words = new Set(commands.flatMap(({ path }) => path.slice(0, -1)));
+  expect(Object.keys(groups).sort()).toEqual([...words].sort());
+  for (const line of [...Object.values(groups), ...commands.map(({ summary }) => summary)]) expect(line).toMatch(/^[A-Z].{15,}\.$/);
 });

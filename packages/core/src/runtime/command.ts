@@ -38,7 +38,10 @@ export interface CommandContext {
   publisher(): Promise<Publisher>;
 }
 
-/** A command of `txbox`. Packages export theirs as `commands` from their entry `commands`. */
+/**
+ * A command of `txbox`. Packages export theirs as `commands` from their entry `commands`, and as `groups` one line for
+ * `--help` on each word that stands before others.
+ */
 export interface Command {
   /** The words after `txbox`, for example `['relay', 'start']`. */
   readonly path: readonly string[];
