@@ -2,6 +2,9 @@ import { type Command, databaseSection, openDatabase, TxboxError } from '@txbox/
 import { inspectRelays, type RelayInspection } from '../relay-inspection.ts';
 import { DEFAULT_LEASE_TTL_MS } from '../relay-options.ts';
 
+/** Events are published within moments; older ones wait for a reason. */
+const LONG_MS = 5_000;
+
 /** `txbox relay status`: what waits, and who publishes it, by the database alone. */
 export const relayStatusCommand: Command = {
   path: ['relay', 'status'],
@@ -15,7 +18,7 @@ export const relayStatusCommand: Command = {
     try {
       const found = await inspectRelays(database, typeof ttlMs === 'number' ? ttlMs : DEFAULT_LEASE_TTL_MS, section.tablePrefix);
       if (options['json'] === true) output.json(found);
-      else for (const line of describe(found)) output.line(line);
+      else for (const line of describeInspection(found)) output.line(line);
     } finally {
       await database.close();
     }
@@ -23,9 +26,11 @@ export const relayStatusCommand: Command = {
   },
 };
 
-function describe({ database, pending, relays, shardsWithoutRelay }: RelayInspection): string[] {
+/** The inspection as lines for people. */
+export function describeInspection({ database, pending, relays, shardsWithoutRelay }: RelayInspection): string[] {
   const waiting =
     pending.rows === 0 ? 'nothing' : `${pending.rows} events, ${pending.bytes} bytes, the oldest for ${pending.oldestAgeMs} ms`;
+  const stuck = pending.oldestAgeMs >= LONG_MS && relays.length > 0;
   return [
     `${database}: pending: ${waiting}`,
     ...relays.map(({ id, version, startedAt, wake, shards }) => {
@@ -34,5 +39,6 @@ function describe({ database, pending, relays, shardsWithoutRelay }: RelayInspec
     }),
     ...(relays.length === 0 ? ['no relay runs: start one with txbox relay start'] : []),
     ...(relays.length > 0 && shardsWithoutRelay.length > 0 ? [`shards without a relay: ${shardsWithoutRelay.join(', ')}`] : []),
+    ...(stuck ? ['why they wait, the log of the running relay says ("A topic is held", "A lane is held", …), and its status().held'] : []),
   ];
 }
