@@ -66,8 +66,16 @@ export function topicErrorOf(error: unknown, topic: string): TxboxError | undefi
   if (isTxboxError(error)) return undefined;
   const code = TOPIC_ERRORS.get(protocolErrorOf(error) ?? '');
   if (code === undefined) return undefined;
-  const text = code === 'TOPIC_MISSING' ? `Topic ${topic} does not exist; it is never created on the way.` : `No access to topic ${topic}.`;
+  const text = code === 'TOPIC_MISSING' ? missing(topic) : `No access to topic ${topic}.`;
   return new TxboxError(code, text, { cause: error, details: { topic } });
+}
+
+function missing(topic: string): string {
+  const command = `kafka-topics.sh --bootstrap-server <brokers> --create --topic ${topic} --partitions <n>`;
+  return (
+    `Topic ${topic} does not exist, and is never created on the way. Create it, for example with ${command}: ` +
+    'what runs then goes on by itself, a start that failed is to be repeated.'
+  );
 }
 
 /** An error while asking for something that has no effect. */

@@ -75,6 +75,7 @@ describe('what an error speaks against', () => {
   it('the topic', () => {
     expect(topicErrorOf(protocolError('UNKNOWN_TOPIC_OR_PARTITION', true), 'orders')).toMatchObject({
       code: 'TOPIC_MISSING',
+      message: expect.stringMatching(/^Topic orders does not exist.* Create it.*--topic orders --partitions/),
       details: { topic: 'orders' },
     });
     expect(topicErrorOf(protocolError('TOPIC_AUTHORIZATION_FAILED'), 'orders')).toMatchObject({ code: 'TOPIC_NOT_AUTHORIZED' });
