@@ -1,10 +1,13 @@
 // The demo as users run it, with other seeds: processes are killed, and the audit must find nothing.
 import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 
 const DEMO = join(import.meta.dirname, '../../examples/orders/dist/main.js');
+/** Where the runs keep their files. */
+const RUNS = join(import.meta.dirname, '../../.demo');
 
 interface DemoResult {
   readonly stack: string;
@@ -40,6 +43,46 @@ const STACKS: readonly (readonly [name: string, args: readonly string[]])[] = [
   ['MariaDB and Kafka', ['--stack', 'kafka']],
   ['MySQL and Kafka', ['--stack', 'kafka', '--db', 'mysql']],
 ];
+
+describe('the demo that is ended early', () => {
+  /** Processes that were started with the files of a run. */
+  const leftOf = (run: string): string[] =>
+    readdirSync('/proc')
+      .filter((pid) => /^\d+$/.test(pid))
+      .filter((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(run);
+        } catch {
+          return false;
+        }
+      });
+
+  it.runIf(process.platform === 'linux').each(['SIGTERM', 'SIGINT', 'output closed'])(
+    'by %s leaves no process and no file',
+    async (how) => {
+      const child = spawn(process.execPath, [DEMO, '--orders', '4000'], { stdio: ['ignore', 'pipe', 'pipe'] });
+      const closed = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      let progress = '';
+      await new Promise<void>((resolve) => {
+        child.stderr.on('data', (data) => {
+          progress += String(data);
+          if (/SIGKILL|killed/.test(progress)) resolve();
+        });
+      });
+      const runs = (): string[] => readdirSync(RUNS).filter((name) => leftOf(name).length > 0);
+      expect(runs().length).toBeGreaterThan(0);
+      const [run] = runs();
+      if (how === 'output closed') {
+        child.stdout.destroy();
+        child.stderr.destroy();
+      } else child.kill(how as NodeJS.Signals);
+      await closed;
+      expect(leftOf(run as string)).toEqual([]);
+      expect(existsSync(join(RUNS, run as string))).toBe(false);
+    },
+    60_000,
+  );
+});
 
 describe.each(STACKS)('the demo on %s', (_name, stack) => {
   it('loses, doubles, reorders and invents nothing while relay and consumer are killed', async () => {

@@ -9,7 +9,7 @@ import { type DemoOptions, parseDemoOptions, usage } from './demo/demo-options.t
 import { killRepeatedly } from './demo/kills.ts';
 import { type Ledger, openLedger } from './demo/ledger.ts';
 import { readLog } from './demo/log-reader.ts';
-import { billingOf, migrate, placeOrders, relayOf, type Service } from './demo/processes.ts';
+import { billingOf, endAll, migrate, placeOrders, relayOf, type Service } from './demo/processes.ts';
 import { prepareStack, type Stack } from './demo/stack.ts';
 import { createTables } from './demo/tables.ts';
 
@@ -22,6 +22,16 @@ const say = (text: string): void => {
   process.stderr.write(`[${seconds().toFixed(1).padStart(5)} s] ${text}\n`);
 };
 
+/** The demo was told to end. */
+class Abandoned extends Error {
+  constructor(
+    why: string,
+    readonly code: number,
+  ) {
+    super(why);
+  }
+}
+
 const parsed = parseDemoOptions(process.argv.slice(2));
 if ('problems' in parsed) {
   process.stderr.write(`${parsed.problems.map((problem) => `demo: ${problem}`).join('\n')}\n${usage}\n`);
@@ -33,15 +43,32 @@ if ('problems' in parsed) {
 }
 
 async function demo(options: DemoOptions): Promise<number> {
+  const abandoned = new Promise<never>((_resolve, reject) => {
+    const abandon = (why: string, code: number): void => {
+      reject(new Abandoned(why, code));
+    };
+    process.once('SIGINT', () => abandon('SIGINT', 130));
+    process.once('SIGTERM', () => abandon('SIGTERM', 143));
+    process.once('SIGHUP', () => abandon('SIGHUP', 129));
+    // Whoever reads may have seen enough: `| head`.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => abandon('nobody reads', 1));
+  });
+  abandoned.catch(() => undefined);
   const stack = await prepareStack({ ...options, progress: say });
   let keep = options.keep;
   try {
-    const result = await runOn(stack, options);
+    const result = await Promise.race([runOn(stack, options), abandoned]);
     report(options, result);
     const clean = result.lost === 0 && result.doubled === 0 && result.outOfOrder === 0 && result.ghosts === 0;
     keep ||= !clean;
     return clean ? 0 : 1;
   } catch (error) {
+    if (error instanceof Abandoned) {
+      say(`ended early: ${error.message}`);
+      await endAll();
+      if (!keep) await stack.dispose();
+      process.exit(error.code);
+    }
     keep = true;
     throw error;
   } finally {

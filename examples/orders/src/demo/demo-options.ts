@@ -17,7 +17,7 @@ export interface DemoOptions {
 export const usage = `npm run demo -- [options]
   --stack embedded|kafka   embedded: SQLite files and the embedded broker; kafka: MariaDB and Apache Kafka (embedded)
   --db mariadb|mysql       the database of the kafka stack (mariadb)
-  --orders N               orders to place, about a tenth of which roll back (2000)
+  --orders N               orders to place, each of which rolls back with a chance of one in ten (2000)
   --keys N                 customers, one of whom places a fifth of all orders (20)
   --seed N                 seed of the orders (1)
   --kills N                SIGKILLs of the relay and of the consumer, each (3)
@@ -65,7 +65,10 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions | { reado
     return { problems: [...problems, `--stack must be embedded or kafka, got ${String(stack)}`] };
   const known: readonly string[] = DATABASES[stack];
   const db = values['db'] ?? known[0];
-  if (!known.includes(String(db))) problems.push(`--db of the ${stack} stack must be ${known.join(' or ')}, got ${String(db)}`);
+  if (!known.includes(String(db))) {
+    const hint = stack === 'embedded' && DATABASES.kafka.some((name) => name === db) ? ': add --stack kafka' : '';
+    problems.push(`--db of the ${stack} stack must be ${known.join(' or ')}, got ${String(db)}${hint}`);
+  }
   const signal = values['signal'];
   if (signal !== 'SIGKILL' && signal !== 'SIGTERM') problems.push(`--signal must be SIGKILL or SIGTERM, got ${String(signal)}`);
   if (problems.length > 0) return { problems };

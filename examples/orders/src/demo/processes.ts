@@ -97,10 +97,30 @@ export function placeOrders(stack: Stack, args: readonly string[]): Placing {
   return { allow: (count) => stdin.write(`${count}\n`), allowAll: () => stdin.end(), rolledBack: end() };
 }
 
+const running = new Set<ChildProcess>();
+let ending = false;
+
+// Nothing outlives the demo, however it ends, unless it is killed itself.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** Kills every process of the demo; none is started any more. */
+export async function endAll(): Promise<void> {
+  ending = true;
+  const gone = [...running].map((child) => once(child, 'exit'));
+  for (const child of running) child.kill('SIGKILL');
+  await Promise.all(gone);
+}
+
 function node(stack: Stack, name: string, args: readonly string[], ends: 'pipe' | 'log' = 'log'): ChildProcess {
+  if (ending) throw new Error('the demo ends');
   const log = openSync(join(stack.folder, `${name}.log`), 'a');
-  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
     env: { ...process.env, TXBOX_DEMO_SETTINGS: stack.settingsPath, ORDERS_TOPIC: stack.settings.topic },
     stdio: [ends === 'pipe' ? 'pipe' : 'ignore', ends === 'pipe' ? 'pipe' : log, log],
   });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  return child;
 }
