@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { TxboxError } from '@txbox/core';
+import { isTxboxError, TxboxError } from '@txbox/core';
 
 const NAMES = ['ts', 'mts', 'js', 'mjs', 'json'].map((ending) => `txbox.config.${ending}`);
 const ENDINGS = new Set(['.ts', '.mts', '.js', '.mjs', '.json']);
@@ -56,11 +56,30 @@ async function read(path: string): Promise<unknown> {
     const module = (await import(pathToFileURL(path).href)) as { default?: unknown };
     return module.default;
   } catch (error) {
-    throw new TxboxError('CONFIG_UNREADABLE', `${path} could not be loaded: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-      details: { path },
-    });
+    // An option that is wrong, of a publisher for example, is no matter of reading.
+    if (isTxboxError(error))
+      throw new TxboxError('CONFIG_INVALID', `${path}: ${error.message}`, { cause: error, details: { ...error.details, path } });
+    throw new TxboxError('CONFIG_UNREADABLE', `${path} could not be loaded: ${reasonOf(error, path)}`, { cause: error, details: { path } });
   }
+}
+
+const STRIPPED =
+  ' Configuration files run with their types stripped: no enum, no namespace, no parameter properties; or write them in JavaScript or JSON.';
+
+/** With the place where Node knows it. */
+function reasonOf(error: unknown, path: string): string {
+  if (!(error instanceof Error)) return String(error);
+  const hint = (error as { code?: unknown }).code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' ? STRIPPED : '';
+  return `${error.message}${placeOf(error, path)}${hint}`;
+}
+
+function placeOf(error: Error, path: string): string {
+  const { stack = '' } = error;
+  const own = [path, pathToFileURL(path).href].map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|');
+  const [, line, column] = new RegExp(`(?:${own}):(\\d+)(?::(\\d+))?`).exec(stack) ?? [];
+  if (line !== undefined) return ` (line ${line}${column === undefined ? '' : `, column ${column}`})`;
+  // Of a module that does not parse Node tells the place only to its own printer.
+  return error instanceof SyntaxError && extname(path) !== '.json' ? ` (node --check ${path} shows where)` : '';
 }
 
 function describe(value: unknown): string {

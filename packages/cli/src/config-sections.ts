@@ -20,7 +20,9 @@ function databaseProblems(name: string, value: unknown): string[] {
   const { url, tablePrefix, ...rest } = value as Record<string, unknown>;
   const problems = Object.keys(rest).map((key) => `unknown key ${name}.${key} (known: url, tablePrefix)`);
   if (typeof url !== 'string' || !/^(mysql|mariadb|sqlite):/.test(url)) {
-    problems.push(`${name}.url must begin with mysql:, mariadb: or sqlite:`);
+    const got =
+      url === undefined || url === '' ? `, got ${url === '' ? 'an empty text' : 'nothing'} (is the environment variable set?)` : '';
+    problems.push(`${name}.url must begin with mysql:, mariadb: or sqlite:${got}`);
   }
   if (tablePrefix !== undefined && typeof tablePrefix !== 'string') problems.push(`${name}.tablePrefix must be text`);
   return problems;

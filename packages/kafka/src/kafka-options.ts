@@ -34,7 +34,7 @@ const broker: OptionRule = (value) => {
 const brokers: OptionRule = (value) => {
   if (!Array.isArray(value) || value.length === 0) return 'must be an array of at least one host:port';
   const index = value.findIndex((item) => broker(item) !== undefined);
-  return index < 0 ? undefined : `item ${index} ${broker(value[index])}`;
+  return index < 0 ? undefined : `item ${index} ${broker(value[index])}, got ${JSON.stringify(value[index])}`;
 };
 
 const ssl: OptionRule = (value) =>

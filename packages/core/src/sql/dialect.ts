@@ -38,6 +38,8 @@ export interface Dialect {
   readonly forUpdate: string;
   /** `INSERT IGNORE` or `INSERT OR IGNORE`: only for rows whose every value is ours and short (it hides truncation, P-I2). */
   readonly insertIgnore: string;
+  /** An expression: the name of the database, or its file. */
+  readonly databaseName: string;
   /** What CREATE TABLE needs. */
   readonly ddl: DdlFragments;
   /** An ordered and limited SELECT as a part of UNION ALL, without copying its rows. */

@@ -63,17 +63,9 @@ export function migrationScript(dialect: Dialect, components: readonly Migration
  * `SCHEMA_TOO_OLD` (migrate first) or `SCHEMA_TOO_NEW` (update the code first).
  */
 export async function checkSchema(session: SqlSession, component: MigrationComponent, tablePrefix?: string): Promise<void> {
-  const current = await schemaVersion(session, component.name, tableNames(tablePrefix));
-  if (!current) {
-    throw new TxboxError(
-      'SCHEMA_MISSING',
-      `There is no ${tableNames(tablePrefix).meta} with ${component.name} in it in the database that was connected to: the tables are not installed there, or under another tablePrefix. ` +
-        'Run txbox migrate, or migrate() at the start of the service.',
-      {
-        details: { component: component.name },
-      },
-    );
-  }
+  const tables = tableNames(tablePrefix);
+  const current = await schemaVersion(session, component.name, tables);
+  if (!current) throw await schemaMissing(session, component, tables);
   refuseTooNew(component, current);
   if (current.version >= component.requires) return;
   throw new TxboxError(
@@ -82,6 +74,17 @@ export async function checkSchema(session: SqlSession, component: MigrationCompo
     {
       details: { component: component.name, version: current.version, requires: component.requires },
     },
+  );
+}
+
+async function schemaMissing(session: SqlSession, component: MigrationComponent, tables: TableNames): Promise<TxboxError> {
+  const [[database] = []] = await session.query(`SELECT ${session.dialect.databaseName}`);
+  const what = component.side === 'shared' ? 'tables that outbox and inbox share' : `${component.name} tables`;
+  return new TxboxError(
+    'SCHEMA_MISSING',
+    `The ${what} are not installed in the database ${String(database)}, or under another tablePrefix: there is no ${tables.meta} that names ${component.name}. ` +
+      'Run txbox migrate, or migrate() at the start of the service.',
+    { details: { component: component.name, database: String(database) } },
   );
 }
 

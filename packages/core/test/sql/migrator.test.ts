@@ -72,6 +72,14 @@ describe('migrate', () => {
 });
 
 describe('checkSchema', () => {
+  it('names database, tables and way out when they are missing', async () => {
+    const file = await sqliteFile();
+    const session = await (await file.open()).session();
+    const missing = await checkSchema(session, coreComponent, 'shop_').catch((error: unknown) => error);
+    expect(missing).toMatchObject({ code: 'SCHEMA_MISSING', details: { component: 'core', database: file.path } });
+    for (const part of [file.path, 'shop_meta', 'txbox migrate']) expect(String(missing)).toContain(part);
+  });
+
   it('tells missing, too old and too new apart', async () => {
     const session = await (await (await sqliteFile()).open()).session();
     const old = component(1, step(1));

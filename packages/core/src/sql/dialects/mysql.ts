@@ -64,6 +64,7 @@ export function mysqlDialect(maxStatementBytes = 0): Dialect {
     msSince: (column) => `TIMESTAMPDIFF(MICROSECOND, ${column}, UTC_TIMESTAMP(6)) / 1000`,
     forUpdate: ' FOR UPDATE',
     insertIgnore: 'INSERT IGNORE',
+    databaseName: 'DATABASE()',
     ddl: {
       serial: 'BIGINT NOT NULL AUTO_INCREMENT',
       serialKey: (column, after) =>

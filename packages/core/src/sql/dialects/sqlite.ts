@@ -25,6 +25,7 @@ export const sqliteDialect: Dialect = {
   msSince: (column) => `(julianday('now') - julianday(${column})) * 86400000`,
   forUpdate: '',
   insertIgnore: 'INSERT OR IGNORE',
+  databaseName: "(SELECT file FROM pragma_database_list WHERE name = 'main')",
   ddl: {
     serial: 'INTEGER PRIMARY KEY AUTOINCREMENT',
     serialKey: (column, after) => (after === undefined ? '' : `UNIQUE (${after}, ${column})`),
