@@ -279,6 +279,84 @@ describe.each(SERVERS)('inbox of a mysql2 pool on %s', (_name, variable, service
     expect(await server.count('txbox_inbox')).toBe(3);
   });
 
+  it('calls no message processed whose handler committed half-way by itself, alone or in a batch', async () => {
+    const { pool } = server;
+    await pool.query('CREATE TABLE scratch (x INT)');
+    await pool.query('CREATE PROCEDURE emptying() TRUNCATE scratch');
+    const topic = new TopicLog();
+    const inbox = await created({ source: topic.log.source() });
+    let repaired = false;
+    inbox.on(Paid, async ({ id }, ctx) => {
+      await apply(ctx, `${id} begun`);
+      if (id === 'b' && !repaired) await ctx.connection.query('CALL emptying()');
+      await apply(ctx, `${id} done`);
+    });
+    await topic.publish(0, ...['a', 'b', 'c'].map((id) => recordOf(Paid, { id })));
+    const held = next(inbox, 'held');
+    await inbox.start();
+    expect(await held).toMatchObject({ code: 'HANDLER_FAILED', reason: expect.stringContaining('half-way') });
+    repaired = true;
+    await inbox.whenCaughtUp();
+    const effects = await server.effects();
+    expect(effects.filter((value) => value.endsWith('done'))).toEqual(['a done', 'b done', 'c done']);
+    expect(effects.filter((value) => value.startsWith('a'))).toEqual(['a begun', 'a done']);
+    expect(await server.count('txbox_inbox')).toBe(3);
+
+    // The same without a source.
+    repaired = false;
+    await expect(inbox.process(pushed('b'))).rejects.toMatchObject({
+      code: 'HANDLER_FAILED',
+      message: expect.stringContaining('half-way'),
+    });
+    repaired = true;
+    const before = await server.effects();
+    expect(await inbox.process(pushed('d'))).toBe('applied');
+    expect(await server.effects()).toEqual([...before, 'd begun', 'd done']);
+  });
+
+  it('holds a message whose handler fails by a deadlock of another database, visibly', async () => {
+    const topic = new TopicLog();
+    const inbox = await created({ source: topic.log.source() });
+    let elsewhere = true;
+    inbox.on(Paid, async ({ id }, ctx) => {
+      await apply(ctx, id);
+      if (elsewhere) throw Object.assign(new Error('Deadlock found'), { errno: 1213 });
+    });
+    const held = next(inbox, 'held');
+    await inbox.start();
+    await topic.publish(0, recordOf(Paid, { id: 'a' }));
+    expect(await held).toMatchObject({ code: 'HANDLER_FAILED', reason: 'Deadlock found' });
+    elsewhere = false;
+    await inbox.whenCaughtUp();
+    expect(await server.effects()).toEqual(['a']);
+  });
+
+  it('lets what is processed for a consumer of your own commit within the grace of a stop, and no longer', async () => {
+    for (const [graceMs, outcome] of [
+      [10_000, 'applied'],
+      [0, 'STOPPED'],
+    ] as const) {
+      const inbox = await created({ group: `grace ${graceMs}` });
+      const begun = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      inbox.on(Paid, async ({ id }, ctx) => {
+        await apply(ctx, id);
+        begun.resolve();
+        await goOn.promise;
+      });
+      const processed = inbox.process(pushed(`grace ${graceMs}`)).catch((error: { code: string }) => error.code);
+      await begun.promise;
+      const stopped = inbox.stop({ graceMs });
+      // A handler that goes on although it was told to end is left behind.
+      if (graceMs === 0) await stopped;
+      goOn.resolve();
+      expect(await processed).toBe(outcome);
+      await stopped;
+      await expect(inbox.process(pushed('late'))).rejects.toMatchObject({ code: 'STOPPED' });
+    }
+    expect(await server.effects()).toEqual(['grace 10000']);
+  });
+
   it('goes on when its connections are killed in mid-batch', async () => {
     const topic = new TopicLog();
     const pool = server.otherPool();

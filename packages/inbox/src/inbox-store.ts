@@ -24,4 +24,6 @@ export interface InboxStore {
   record(session: SqlSession, group: string, ids: readonly Buffer[]): Promise<RecordOutcome>;
   /** Those of the ids that are known to be processed, in any order. */
   known(session: SqlSession, group: string, ids: readonly Buffer[]): Promise<Buffer[]>;
+  /** Forgets ids: for those that a handler committed by itself before it was done. */
+  forget(session: SqlSession, group: string, ids: readonly Buffer[]): Promise<void>;
 }

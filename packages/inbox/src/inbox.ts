@@ -20,7 +20,7 @@ import { refuseUndefinedEvent } from './handles.ts';
 import { InboxEvents } from './inbox-events.ts';
 import type { ResolvedInboxOptions } from './inbox-options.ts';
 import { applyOnce, type InboxRuntime } from './inbox-runtime.ts';
-import type { LaneProgress } from './lane-batch.ts';
+import { type LaneProgress, LEAVE_AFTER_MS } from './lane-batch.ts';
 import { inboxComponent } from './migrations/inbox-component.ts';
 import { deliveryOf, type PushedMessage } from './pushed-message.ts';
 import { inboxStore } from './sql/inbox-store.ts';
@@ -86,6 +86,9 @@ class InboxService<Context extends HandlerContext> implements Inbox<Context> {
   readonly #runtime: InboxRuntime;
   readonly #lifecycle: Lifecycle;
   readonly #counts = { applied: 0, duplicates: 0, skipped: 0 };
+  /** Aborted when the grace of `stop` is over. */
+  readonly #forced = new AbortController();
+  readonly #processing = new Set<Promise<unknown>>();
   #loop: ConsumerLoop | undefined;
   #schema: Promise<void> | undefined;
 
@@ -140,7 +143,9 @@ class InboxService<Context extends HandlerContext> implements Inbox<Context> {
   }
 
   async stop(options: { readonly graceMs?: number } = {}): Promise<void> {
-    await this.#lifecycle.stop(options.graceMs);
+    const stopped = this.#lifecycle.stop(options.graceMs);
+    await this.#endProcessing(options.graceMs ?? DEFAULT_GRACE_MS);
+    await stopped;
     await this.#runtime.options.source?.close();
   }
 
@@ -156,9 +161,31 @@ class InboxService<Context extends HandlerContext> implements Inbox<Context> {
     await this.#schemaChecked();
     const entry = readDelivery(delivery, handlers, options.onUnknown);
     if (entry.kind === 'hold') throw entry.error;
-    const result = entry.kind === 'work' ? await this.#processWork(entry.work) : 'skipped';
+    const result = entry.kind === 'work' ? await this.#inFlight(this.#processWork(entry.work)) : 'skipped';
     this.#count(Number(result === 'applied'), Number(result === 'duplicate'), Number(result === 'skipped'));
     return result;
+  }
+
+  /** What `process` runs may commit within the grace; then it is rolled back, and a handler that goes on all the same is left behind. */
+  async #endProcessing(graceMs: number): Promise<void> {
+    const { clock } = this.#runtime;
+    const ended = new AbortController();
+    const running = Promise.allSettled(this.#processing);
+    const leaving = clock
+      .sleep(graceMs, ended.signal)
+      .then(() => this.#forced.abort())
+      .then(() => clock.sleep(LEAVE_AFTER_MS, ended.signal));
+    await Promise.race([running, leaving]);
+    ended.abort();
+  }
+
+  async #inFlight<T>(work: Promise<T>): Promise<T> {
+    this.#processing.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#processing.delete(work);
+    }
   }
 
   whenCaughtUp(): Promise<void> {
@@ -223,7 +250,7 @@ class InboxService<Context extends HandlerContext> implements Inbox<Context> {
     const { clock, attempts } = this.#runtime;
     const { message, handler } = work;
     for (let deadlocks = 0; ; ) {
-      const outcome = await applyOnce(this.#runtime, [work], this.#lifecycle.signal);
+      const outcome = await applyOnce(this.#runtime, [work], this.#forced.signal);
       switch (outcome.kind) {
         case 'applied':
           return outcome.duplicates.length > 0 ? 'duplicate' : 'applied';

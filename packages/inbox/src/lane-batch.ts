@@ -23,7 +23,9 @@ export interface LaneEnding {
 /** The source limits how often the broker hears of it. */
 const HEARTBEAT_EVERY_MS = 250;
 /** How long a handler that was told to end may take before its batch is left behind. */
-const LEAVE_AFTER_MS = 500;
+export const LEAVE_AFTER_MS = 500;
+/** After so many in a row deadlocks are no accident: first they are told, then they hold the lane like any failure. */
+const DEADLOCKS = { told: 3, held: 10 };
 /** Pauses after a deadlock or a lock of somebody else. */
 const CONTENTION = { baseMs: 20, capMs: 2_000 };
 
@@ -116,7 +118,9 @@ export class LaneBatch {
         return false;
       case 'deadlock':
         this.#size = Math.max(1, Math.floor(slice.works.length / 2));
-        await this.#setback(CONTENTION);
+        if (this.#setbacks >= DEADLOCKS.told) this.#trouble(outcome.error);
+        if (slice.works.length === 1 && this.#setbacks >= DEADLOCKS.held) await this.#holdFailed(slice.works[0] as Work, outcome.error);
+        else await this.#setback(CONTENTION);
         return false;
       case 'contended':
         this.#trouble(new TxboxError('MESSAGE_IN_PROGRESS', 'Another transaction holds what this batch needs; it is waited for.'));

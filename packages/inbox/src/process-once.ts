@@ -1,4 +1,12 @@
-import { eventSinkOf, isTxboxError, type TransactionResource, TxboxError, type UnitOfWork } from '@txbox/core/spi';
+import {
+  eventSinkOf,
+  isTxboxError,
+  outsideUnit,
+  systemClock,
+  type TransactionResource,
+  TxboxError,
+  type UnitOfWork,
+} from '@txbox/core/spi';
 import type { Work } from './batch.ts';
 import type { HandlerContext } from './handler-context.ts';
 import type { InboxStore, RecordOutcome } from './inbox-store.ts';
@@ -20,14 +28,14 @@ export interface ProcessOnceRun {
   readonly signal: AbortSignal;
 }
 
-/** What became of the works. Everything but `applied` and `unknown` left no trace in the database. */
+/** What became of the works. Everything but `applied` and `unknown` left no trace in the database, unless a handler committed by itself. */
 export type ProcessOnceOutcome =
   /** All have had their effect, those in `duplicates` earlier. */
   | { readonly kind: 'applied'; readonly duplicates: readonly Work[] }
   | { readonly kind: 'stopped' }
   /** Somebody else's transaction was in the way: the same again, later. */
   | { readonly kind: 'contended' }
-  | { readonly kind: 'deadlock' }
+  | { readonly kind: 'deadlock'; readonly error: unknown }
   /** Nobody answered to COMMIT. The same again: the recorded ids tell (P-W5). */
   | { readonly kind: 'unknown'; readonly error: unknown }
   /** The database is away. */
@@ -55,6 +63,8 @@ class Attempt {
   #stopped = false;
   #handling: Work | undefined;
   #duplicates: readonly Work[] = [];
+  /** Works whose ids this transaction recorded, and whose handlers are not done. */
+  #undone: readonly Work[] = [];
 
   constructor(context: ProcessOnceContext, run: ProcessOnceRun, works: readonly Work[], lookUp?: 'known looked up') {
     this.#context = context;
@@ -73,8 +83,44 @@ class Attempt {
       });
       return { kind: 'applied', duplicates: this.#duplicates };
     } catch (error) {
-      return this.#outcomeOf(error);
+      if (this.#unit?.doom?.half && this.#undone.length > 0) return await this.#takeBack(error);
+      try {
+        return this.#outcomeOf(error);
+      } catch {
+        return {
+          kind: 'failed',
+          error: new TxboxError('HANDLER_FAILED', 'Something was thrown that cannot be read.'),
+          work: this.#handling,
+        };
+      }
     }
+  }
+
+  /**
+   * A handler made the server commit half-way, for example by a stored procedure, and the recorded ids with it: they would
+   * make duplicates of messages that are not done. A crash right here leaves them so; only the handler can prevent that,
+   * because the commit was its own.
+   */
+  async #takeBack(cause: unknown): Promise<ProcessOnceOutcome> {
+    const { resource, store, group } = this.#context;
+    const ids = this.#undone.map(({ id }) => id);
+    for (let pauseMs = 100; ; pauseMs = Math.min(2 * pauseMs, 2_000)) {
+      try {
+        await outsideUnit(resource.key, () => resource.withSession((session) => store.forget(session, group, ids)));
+        break;
+      } catch (error) {
+        if (this.#run.signal.aborted) return { kind: 'failed', error, work: this.#handling };
+        await systemClock.sleep(pauseMs, this.#run.signal);
+      }
+    }
+    const reason = this.#unit?.doom?.reason ?? 'unknown';
+    const error = new TxboxError(
+      'HANDLER_FAILED',
+      `The handler ended its transaction half-way: ${reason}. What it did before that is committed; the message counts as not processed and is tried again. ` +
+        'Leave committing to the inbox.',
+      { cause },
+    );
+    return { kind: 'failed', error, work: this.#handling };
   }
 
   async #inside(unit: UnitOfWork): Promise<void> {
@@ -95,6 +141,7 @@ class Attempt {
       group,
       fresh.map(({ id }) => id),
     );
+    this.#undone = outcome === 'recorded' ? fresh : [];
     if (outcome !== 'recorded') {
       this.#refusal = outcome;
       throw new TxboxError('MESSAGE_IN_PROGRESS', `Messages could not be recorded: ${outcome}.`);
@@ -106,6 +153,7 @@ class Attempt {
       await work.handler.invoke(work.payload, this.#handlerContext(unit, work, signal));
       // P-W3: after a swallowed deadlock the next handler's statements would commit by themselves.
       if (unit.doom) throw new TxboxError('UNIT_DOOMED', `The transaction cannot commit: ${unit.doom.reason}.`, { cause: unit.doom.cause });
+      this.#undone = this.#undone.filter((other) => other !== work);
     }
     this.#handling = undefined;
     this.#refuseStopped();
@@ -133,15 +181,25 @@ class Attempt {
     if (this.#stopped) return { kind: 'stopped' };
     // A handler that was told to end and threw has not failed.
     if (this.#handling && this.#run.signal.aborted) return { kind: 'stopped' };
+    if (this.#refusal === 'deadlock') return { kind: 'deadlock', error };
     if (this.#refusal !== undefined) return { kind: this.#refusal === 'in-progress' ? 'contended' : this.#refusal };
     if (isTxboxError(error, 'OUTCOME_UNKNOWN')) return { kind: 'unknown', error };
     if (!this.#unit) return { kind: 'unavailable', error };
     const { dialect } = this.#context.resource;
     const { doom } = this.#unit;
+    // A deadlock or a lost connection of a handler's own, in another database for example, did nothing to this transaction.
+    if (this.#handling && !doom) return { kind: 'failed', error, work: this.#handling };
     const kind = dialect.classify(doom ? doom.cause : isTxboxError(error, 'UNIT_DOOMED') ? error.cause : error);
-    if (kind === 'deadlock') return { kind: 'deadlock' };
+    if (kind === 'deadlock') return { kind: 'deadlock', error };
     if (kind === 'lock-timeout') return { kind: 'contended' };
-    if (kind === 'connection-lost' && (doom || !this.#handling)) return { kind: 'unavailable', error };
+    if (kind === 'connection-lost') return { kind: 'unavailable', error: unavailable(error) };
     return { kind: 'failed', error, work: this.#handling };
   }
+}
+
+function unavailable(error: unknown): unknown {
+  if (isTxboxError(error, 'DATABASE_UNAVAILABLE')) return error;
+  return new TxboxError('DATABASE_UNAVAILABLE', 'The connection was lost, and with it the transaction; nothing of it was committed.', {
+    cause: error,
+  });
 }

@@ -54,6 +54,7 @@ async function run(script: Script, signal = new AbortController().signal) {
       return outcome;
     },
     known: async () => (script.known ?? []).map(idOf),
+    forget: () => Promise.reject(new Error('not used')),
   };
   const resource: TransactionResource = {
     key: {},
@@ -112,8 +113,10 @@ describe('processOnce', () => {
   it('tells a deadlock of the record, of a handler, and one that a handler swallowed', async () => {
     expect(await run({ record: ['deadlock'] })).toMatchObject({ outcome: { kind: 'deadlock' }, committed: [] });
     const thrown = await run({
-      handler: (id) => {
-        if (id === 'b') throw serverError(1213);
+      handler: (id, unit) => {
+        if (id !== 'b') return;
+        Object.assign(unit, { doom: { reason: 'a deadlock rolled it back', cause: serverError(1213) } });
+        throw serverError(1213);
       },
     });
     expect(thrown).toMatchObject({ outcome: { kind: 'deadlock' }, committed: [] });
@@ -127,6 +130,34 @@ describe('processOnce', () => {
     expect(swallowed).toMatchObject({ outcome: { kind: 'deadlock' }, committed: [] });
     // The statements of the next handler would commit by themselves.
     expect(handled).toEqual(['a']);
+  });
+
+  it.each([1213, 1205])("takes error %i of a handler in another database for that handler's failure", async (errno) => {
+    const failed = await run({
+      handler: () => {
+        throw serverError(errno);
+      },
+    });
+    expect(failed.outcome).toMatchObject({ kind: 'failed', error: { errno } });
+  });
+
+  it('reports whatever a handler throws', async () => {
+    const hostile = {
+      get message(): string {
+        throw new Error('no');
+      },
+      get driverError(): string {
+        throw new Error('no');
+      },
+    };
+    for (const thrown of [undefined, Object.create(null), hostile]) {
+      const failed = await run({
+        handler: () => {
+          throw thrown;
+        },
+      });
+      expect(failed.outcome.kind).toBe('failed');
+    }
   });
 
   it('takes a unique-key violation of a handler for a failure, and names its message', async () => {

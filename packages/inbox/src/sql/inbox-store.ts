@@ -46,4 +46,10 @@ class SqlInboxStore implements InboxStore {
     );
     return rows.map(([id]) => id as Buffer);
   }
+
+  async forget(session: SqlSession, group: string, ids: readonly Buffer[]): Promise<void> {
+    if (ids.length === 0) return;
+    const named = Array(ids.length).fill('?').join(', ');
+    await session.execute(`DELETE FROM ${this.#table} WHERE consumer = ? AND message_id IN (${named})`, [Buffer.from(group), ...ids]);
+  }
 }

@@ -46,6 +46,19 @@ export function inboxStoreSuite(
       expect(await process(inbox, group, ids)).toBe('recorded');
     });
 
+    claim('forgets what it is told to, of that group alone', async (inbox) => {
+      const [group, other] = [uniqueName('group'), uniqueName('other')];
+      const [first, second] = newIds(2) as [Buffer, Buffer];
+      for (const name of [group, other]) await process(inbox, name, [first, second]);
+      const transaction = await inbox.begin();
+      await inbox.store.forget(transaction.session, group, [first, ...newIds(1)]);
+      await inbox.store.forget(transaction.session, group, []);
+      await transaction.commit();
+      expect(await knownOf(inbox, group, [first, second])).toEqual(hex([second]));
+      expect(await knownOf(inbox, other, [first, second])).toEqual(hex([first, second]));
+      expect(await process(inbox, group, [first])).toBe('recorded');
+    });
+
     claim('refuses a batch for one duplicate in it, and then tells which', async (inbox) => {
       const group = uniqueName('group');
       const ids = newIds(200);

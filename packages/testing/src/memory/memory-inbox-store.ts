@@ -32,6 +32,11 @@ export class MemoryInboxStore implements InboxStore {
   known(_session: SqlSession, group: string, ids: readonly Buffer[]): Promise<Buffer[]> {
     return Promise.resolve(ids.filter((id) => this.#committed.has(entryOf(group, id))));
   }
+
+  forget(_session: SqlSession, group: string, ids: readonly Buffer[]): Promise<void> {
+    for (const id of ids) this.#committed.delete(entryOf(group, id));
+    return Promise.resolve();
+  }
 }
 
 /** A transaction of a {@link MemoryInboxStore}; it ends once and runs no SQL. */
