@@ -3,14 +3,15 @@ import type { LoadedConfig } from './config-file.ts';
 
 const SECTIONS = ['database', 'publisher', 'relay', 'inbox'];
 
-/** Refuses sections that nobody reads and databases without a url, all problems in one `CONFIG_INVALID`. Each command checks its own section's content. */
-export function checkConfigSections(config: LoadedConfig): void {
+/** Refuses sections that nobody reads, databases without a url, and what the command found, all problems in one `CONFIG_INVALID`. */
+export function checkConfigSections(config: LoadedConfig, found: readonly string[] = []): void {
   const problems = Object.keys(config.value)
     .filter((name) => !SECTIONS.includes(name))
     .map((name) => `unknown section ${JSON.stringify(name)} (known: ${SECTIONS.join(', ')})`);
   if ('database' in config.value) problems.push(...databaseProblems('database', config.value['database']));
   const inbox = config.value['inbox'];
   if (inbox !== undefined) problems.push(...databaseProblems('inbox.database', (inbox as Record<string, unknown> | null)?.['database']));
+  problems.push(...found);
   if (problems.length === 0) return;
   throw new TxboxError('CONFIG_INVALID', `${config.path}: ${problems.join('; ')}.`, { details: { path: config.path, problems } });
 }

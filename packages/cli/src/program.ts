@@ -1,5 +1,5 @@
-import { type Logger, silentLogger, TxboxError } from '@txbox/core';
-import type { Command, CommandOutput } from '@txbox/core/spi';
+import { isTxboxError, type Logger, silentLogger, TxboxError } from '@txbox/core';
+import type { Command, CommandOutput, Publisher } from '@txbox/core/spi';
 import { CommanderError, Command as Program } from 'commander';
 import { loadConfigFile } from './config-file.ts';
 import { checkConfigSections } from './config-sections.ts';
@@ -94,7 +94,8 @@ async function runCommand(command: Command, options: Record<string, unknown>, en
   }
   const logger: Logger = stderrLogger(level);
   const config = await loadConfigFile(options['config'] as string | undefined, environment.folder);
-  checkConfigSections(config);
+  const publisher = command.usesPublisher ? await madePublisher(config.value['publisher']) : undefined;
+  checkConfigSections(config, [...(command.configProblems?.(config.value) ?? []), ...(publisher?.problems ?? [])]);
   return command.run({
     config: config.value,
     options: byDeclaredName(command, options),
@@ -103,8 +104,20 @@ async function runCommand(command: Command, options: Record<string, unknown>, en
     signal: environment.signal,
     forced: environment.forced,
     logger,
-    publisher: () => resolvePublisher(config.value['publisher']),
+    publisher: async () => publisher?.made ?? (await resolvePublisher(config.value['publisher'])),
   });
+}
+
+async function madePublisher(value: unknown): Promise<{ readonly made?: Publisher; readonly problems?: readonly string[] }> {
+  try {
+    return { made: await resolvePublisher(value) };
+  } catch (error) {
+    if (!isTxboxError(error) || error.code === 'DEPENDENCY_MISSING') throw error;
+    const { problems } = error.details;
+    return {
+      problems: Array.isArray(problems) ? problems.map((problem) => `publisher: ${String(problem)}`) : [error.message.replace(/\.$/, '')],
+    };
+  }
 }
 
 // commander hands out `--dry-run` as dryRun; commands read their options under the names they declared.

@@ -76,6 +76,24 @@ describe('program', () => {
     await expect(run(['relay', 'start', '--log-level', 'loud'])).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
   });
 
+  it('reports what is wrong in every section at once', async () => {
+    const wrong = { databse: {}, database: { url: '' }, publisher: { kind: 'kafkajs', broker: ['x'] } };
+    writeFileSync(join(folder, 'wrong.json'), JSON.stringify(wrong));
+    const command = { usesPublisher: true, configProblems: () => ['relay: pollMinMs must be more'] };
+    await expect(run(['relay', 'start', '--config', 'wrong.json'], command)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      details: {
+        problems: [
+          expect.stringContaining('"databse"'),
+          expect.stringMatching(/database\.url.*environment variable/),
+          'relay: pollMinMs must be more',
+          expect.stringContaining('publisher: unknown option broker'),
+          expect.stringContaining('publisher: brokers is required'),
+        ],
+      },
+    });
+  });
+
   it('names a configuration file that is not there', async () => {
     await expect(run(['relay', 'start', '--config', 'gone.json'])).rejects.toMatchObject({ code: 'CONFIG_NOT_FOUND' });
   });

@@ -48,6 +48,10 @@ export interface Command {
   /** One line for `--help`. */
   readonly summary: string;
   readonly options: Readonly<Record<string, CommandOption>>;
+  /** What is wrong with the sections that this command reads, beside `database` and `inbox`: reported together with the rest. */
+  configProblems?(config: unknown): readonly string[];
+  /** The command publishes: what is wrong with the publisher is reported together with the rest. */
+  readonly usesPublisher?: boolean;
   /** Resolves to the exit code: 0 when all is well. */
   run(context: CommandContext): Promise<number>;
 }

@@ -28,6 +28,16 @@ export const relayStartCommand: Command = {
       default: '60000',
     },
   },
+  usesPublisher: true,
+  configProblems(config) {
+    try {
+      settingsOf(config);
+      return [];
+    } catch (error) {
+      const { problems } = (error as TxboxError).details;
+      return Array.isArray(problems) ? problems.map((problem) => `relay: ${String(problem)}`) : [(error as TxboxError).message];
+    }
+  },
   async run(context) {
     const graceMs = milliseconds(context, 'grace-ms');
     const startTimeoutMs = milliseconds(context, 'start-timeout-ms');
@@ -79,6 +89,14 @@ function report(relay: Relay, { output }: CommandContext): void {
   output.progress(`relay: ${shards.length} shards, published ${published}, settled ${settled}, in memory ${rows}${tail}`);
 }
 
+function settingsOf(config: unknown): Readonly<RelaySettings> {
+  return checkOptions<RelaySettings>('Configuration, section relay', (config as { relay?: unknown }).relay ?? {}, {
+    code: 'CONFIG_INVALID',
+    rules: RELAY_OPTION_RULES,
+    optional: Object.keys(RELAY_OPTION_RULES) as (keyof RelaySettings)[],
+  });
+}
+
 async function optionsOf(context: CommandContext): Promise<RelayOptions> {
   const database = databaseSection(context.config, 'database');
   if (!database) {
@@ -87,12 +105,7 @@ async function optionsOf(context: CommandContext): Promise<RelayOptions> {
       'Configuration: the relay needs database.url, the database of the service whose outbox it publishes.',
     );
   }
-  const section = (context.config as { relay?: unknown }).relay ?? {};
-  const settings = checkOptions<RelaySettings>('Configuration, section relay', section, {
-    code: 'CONFIG_INVALID',
-    rules: RELAY_OPTION_RULES,
-    optional: Object.keys(RELAY_OPTION_RULES) as (keyof RelaySettings)[],
-  });
+  const settings = settingsOf(context.config);
   return {
     ...settings,
     database: { url: database.url },
