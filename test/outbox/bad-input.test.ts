@@ -187,12 +187,29 @@ describe.each(SUBJECTS)('bad input with %s', (_name, start) => {
   describe('transaction', () => {
     it('refuses unknown and wrong options, all in one error, and what is no function', async () => {
       const { outbox } = subject;
-      const bad = { isolationLevel: 'CHAOS', retry: { times: 3 }, propagation: 'requires-new' } as never;
+      const bad = {
+        isolationLevel: 'CHAOS',
+        retry: { times: 3 },
+        propagation: 'twice',
+        timeoutMs: 0,
+        readOnly: 'yes',
+        idempotencyKey: '',
+        isolation: 'SERIALIZABLE',
+      } as never;
       const fn = vi.fn(async () => undefined);
       await expect(outbox.transaction(bad, fn)).rejects.toMatchObject({
         code: 'OPTIONS_INVALID',
-        details: { problems: expect.objectContaining({ length: 3 }) },
+        details: { problems: expect.objectContaining({ length: 7 }) },
       });
+      for (const contradictory of [
+        { propagation: 'mandatory', retry: { maxAttempts: 2 } },
+        { propagation: 'supports', readOnly: true },
+        { propagation: 'not-supported', isolationLevel: 'SERIALIZABLE' },
+        { propagation: 'never', timeoutMs: 10 },
+        { readOnly: true, idempotencyKey: 'k' },
+      ] as const) {
+        await expect(outbox.transaction(contradictory, fn)).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
+      }
       for (const wrong of [undefined, null, {}, 'fn'])
         await expect(outbox.transaction(wrong as never)).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
       expect(fn).not.toHaveBeenCalled();

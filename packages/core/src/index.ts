@@ -14,6 +14,6 @@ export { rawCodec } from './contract/raw-codec.ts';
 export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';
 export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
 export { type Logger, silentLogger } from './runtime/logger.ts';
-export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';
+export type { IsolationLevel, Propagation, Transaction, TransactionOptions } from './transaction/transaction.ts';
 export { Transactional, type TransactionalOptions } from './transaction/transactional.ts';
 export type { WireHeader } from './transport/delivery.ts';

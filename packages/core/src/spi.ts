@@ -5,6 +5,7 @@ export { encodeMessage } from './contract/encode-message.ts';
 export { type EventDefinition, noEventBecause, type PayloadInputOf, type PayloadOf } from './contract/event.ts';
 export { decodeHeaders, encodeHeaders, headerBlockBytes } from './contract/header-block.ts';
 export { HEADER, isReservedHeader } from './contract/headers.ts';
+export { jsonCodec } from './contract/json-codec.ts';
 export { bucketOf, murmur2 } from './contract/key-hash.ts';
 export type { AddOptions, EncodedMessage, HeaderValue, Message } from './contract/message.ts';
 export { type MessageId, messageIdFromBytes, messageIdToBytes, newMessageIdBytes } from './contract/message-id.ts';
@@ -46,7 +47,8 @@ export { type DriverError, driverErrorOf } from './sql/sql-error.ts';
 export { DEFAULT_TABLE_PREFIX, type TableNames, tableNames, tablePrefix } from './sql/table-names.ts';
 export { currentUnit, innermostOpenUnit, insideUnit, outsideUnit } from './transaction/current-transaction.ts';
 export type { OnLockTimeout } from './transaction/doom.ts';
-export { type EventSink, eventSinkOf, registerEventSink } from './transaction/event-sink.ts';
+export { type EventSink, eventSinkOf, type IdempotencyKey, registerEventSink } from './transaction/event-sink.ts';
+export { idempotencyKey } from './transaction/idempotency-key.ts';
 export {
   chooseResource,
   chosenOutbox,
@@ -56,16 +58,11 @@ export {
   registerLiveOutbox,
 } from './transaction/live-outboxes.ts';
 export { type AnyMethod, type AsyncMethodDecorator, methodDecorator, refuseWithoutParentheses } from './transaction/method-decorator.ts';
-export { runTransaction } from './transaction/run-transaction.ts';
+export { runTransaction, type TransactionCall } from './transaction/run-transaction.ts';
 export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';
-export {
-  checkTransactionOptions,
-  Transactional,
-  type TransactionalOptions,
-  type TransactionalPart,
-  transactionalPart,
-} from './transaction/transactional.ts';
-export type { Doom, TransactionResource, UnitOfWork, UnitState } from './transaction/unit-of-work.ts';
+export { checkTransactionOptions } from './transaction/transaction-options.ts';
+export { Transactional, type TransactionalOptions, type TransactionalPart, transactionalPart } from './transaction/transactional.ts';
+export type { Doom, TransactionResource, UnitOfWork, UnitOptions, UnitState } from './transaction/unit-of-work.ts';
 export { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './transaction/units/unit-settings.ts';
 export type { Delivery, WireHeader } from './transport/delivery.ts';
 export type { DeliveryBatch, MessageSource, SubscribeOptions, Subscription } from './transport/message-source.ts';

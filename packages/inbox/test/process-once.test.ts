@@ -59,6 +59,7 @@ async function run(script: Script, signal = new AbortController().signal) {
   const resource: TransactionResource = {
     key: {},
     kind: 'memory',
+    maxConnections: 1,
     dialect: mysqlDialect(),
     withSession: () => Promise.reject(new Error('not used')),
     run: async (options, fn) => {

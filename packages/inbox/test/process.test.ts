@@ -152,6 +152,7 @@ describe('process', () => {
         unit.beforeCommit(async () => void added.push([event.name, payload, consumer.database.inTransaction]));
         return newMessageIdBytes().toString('hex') as never;
       },
+      once: (_unit, _key, fn) => fn(),
     };
     inbox.on(Paid, (payload, ctx) => void ctx.add(Placed, payload));
     await expect(inbox.process(pushed(deliveryOf(Paid, { id: 'a' })))).rejects.toMatchObject({ cause: { code: 'NO_OUTBOX' } });

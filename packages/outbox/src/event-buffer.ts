@@ -4,7 +4,6 @@ import {
   coreComponent,
   type EncodedMessage,
   type EventDefinition,
-  type EventSink,
   encodeMessage,
   isTxboxError,
   type MessageId,
@@ -14,22 +13,28 @@ import {
   type UnitOfWork,
 } from '@txbox/core/spi';
 import { outboxComponent } from './migrations/outbox-component.ts';
-import type { OutboxWriter } from './outbox-store.ts';
+import type { OutboxSequences, OutboxWriter, SequenceRequest } from './outbox-store.ts';
 import { shardOf } from './sql/outbox-writer.ts';
 
 /** What the buffer works with. */
 export interface BufferPlan {
-  /** Of the outbox. */
-  readonly name: string;
   readonly writer: OutboxWriter;
+  readonly sequences: OutboxSequences;
   readonly tablePrefix: string;
   /** Told after COMMIT which shards have something new; never awaited. */
   readonly wake: (shards: readonly number[]) => void;
 }
 
+/** An event on its way to the table. */
+interface Added {
+  readonly message: EncodedMessage;
+  /** It still needs its number (P-W6). */
+  readonly strict: boolean;
+}
+
 /** The events of one unit. */
-interface Buffer {
-  readonly messages: EncodedMessage[];
+interface UnitEvents {
+  readonly messages: Added[];
   /** How many of them are in the table already, from the first on. */
   written: number;
 }
@@ -40,20 +45,17 @@ interface Buffer {
  * write lock since its beginning, they are inserted as they are added: whatever is undone there takes its events along,
  * for nobody can watch what users do with their database object (P-W9).
  */
-export class EventBuffer implements EventSink {
-  readonly name: string;
-  readonly tablePrefix: string;
+export class EventBuffer {
   readonly #plan: BufferPlan;
-  readonly #buffers = new WeakMap<UnitOfWork, Buffer>();
+  readonly #buffers = new WeakMap<UnitOfWork, UnitEvents>();
   #schemaChecked = false;
   #maxStatementBytes = 0;
 
   constructor(plan: BufferPlan) {
     this.#plan = plan;
-    this.name = plan.name;
-    this.tablePrefix = plan.tablePrefix;
   }
 
+  /** See `EventSink.add`. */
   add(unit: UnitOfWork, event: EventDefinition, payload: unknown, options?: AddOptions): MessageId {
     if (!unit.accepts) {
       throw new TxboxError(
@@ -62,22 +64,49 @@ export class EventBuffer implements EventSink {
         { details: { event: event.name, state: unit.state } },
       );
     }
+    if (unit.readOnly) {
+      throw new TxboxError(
+        'UNIT_READ_ONLY',
+        `Event ${event.name} was added to a transaction that was begun with readOnly: an event is a row, and nothing may be written. Leave readOnly out where the transaction begins.`,
+        { details: { event: event.name } },
+      );
+    }
     const message = encodeMessage(event, payload, options);
     const buffer = this.#bufferOf(unit);
-    buffer.messages.push(message);
+    buffer.messages.push({ message, strict: event.strictOrder });
+    unit.noteWork();
     if (unit.session.executeNow) this.#writeNow(unit, buffer);
     return messageIdFromBytes(message.id);
   }
 
   /** Writes one message at once into a transaction that somebody else ends. */
-  async write(session: SqlSession, message: EncodedMessage): Promise<void> {
-    await this.#insert(session, [message]);
+  async write(session: SqlSession, message: EncodedMessage, strict: boolean): Promise<void> {
+    await this.#insert(session, [{ message, strict }]);
   }
 
-  #bufferOf(unit: UnitOfWork): Buffer {
+  /** The ids of what the unit has added so far. */
+  idsOf(unit: UnitOfWork): readonly Buffer[] {
+    return this.#buffers.get(unit)?.messages.map(({ message }) => message.id) ?? [];
+  }
+
+  /** Runs statements on the outbox's tables; rejects with `SCHEMA_MISSING` where there are none. */
+  async onTables<T>(session: SqlSession, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (isTxboxError(error) || session.dialect.classify(error) !== 'missing-table') throw error;
+      throw new TxboxError(
+        'SCHEMA_MISSING',
+        'The outbox tables are not installed in this database, so the transaction was rolled back. Run txbox migrate, or outbox.migrate() at the start of the service.',
+        { cause: error },
+      );
+    }
+  }
+
+  #bufferOf(unit: UnitOfWork): UnitEvents {
     const known = this.#buffers.get(unit);
     if (known) return known;
-    const buffer: Buffer = { messages: [], written: 0 };
+    const buffer: UnitEvents = { messages: [], written: 0 };
     this.#buffers.set(unit, buffer);
     const { messages } = buffer;
     // P-W8: what was added in a savepoint vanishes with it.
@@ -91,16 +120,18 @@ export class EventBuffer implements EventSink {
     unit.beforeCommit(async () => {
       if (messages.length === 0) return;
       await this.#insert(unit.session, messages.slice(buffer.written));
-      unit.afterCommit(() => this.#plan.wake([...new Set(messages.map(shardOf))]));
+      unit.afterCommit(() => this.#plan.wake([...new Set(messages.map(({ message }) => shardOf(message)))]));
     });
     return buffer;
   }
 
   /** What cannot be written now, in the midst of an iteration for example, is written with the next event or at the end. */
-  #writeNow({ session }: UnitOfWork, buffer: Buffer): void {
+  #writeNow({ session }: UnitOfWork, buffer: UnitEvents): void {
     try {
-      for (const message of buffer.messages.slice(buffer.written)) {
-        this.#plan.writer.insertNow?.(session, message);
+      for (const { message, strict } of buffer.messages.slice(buffer.written)) {
+        const numbered = strict ? this.#numberedNow(session, message) : message;
+        buffer.messages[buffer.written] = { message: numbered, strict: false };
+        this.#plan.writer.insertNow?.(session, numbered);
         buffer.written += 1;
       }
     } catch {
@@ -108,18 +139,37 @@ export class EventBuffer implements EventSink {
     }
   }
 
-  async #insert(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void> {
-    try {
+  #numberedNow(session: SqlSession, message: EncodedMessage): EncodedMessage {
+    const request = { topic: message.topic, key: message.key as Buffer, count: 1 };
+    return { ...message, sequence: this.#plan.sequences.nextNow?.(session, request) ?? null };
+  }
+
+  #insert(session: SqlSession, added: readonly Added[]): Promise<void> {
+    return this.onTables(session, async () => {
       await this.#checkSchemaOnce(session);
-      if (messages.length > 0) await this.#plan.writer.insert(session, messages, this.#maxStatementBytes);
-    } catch (error) {
-      if (isTxboxError(error) || session.dialect.classify(error) !== 'missing-table') throw error;
-      throw new TxboxError(
-        'SCHEMA_MISSING',
-        'The outbox tables are not installed in this database, so the transaction was rolled back. Run txbox migrate, or outbox.migrate() at the start of the service.',
-        { cause: error },
-      );
+      if (added.length > 0) await this.#plan.writer.insert(session, await this.#numbered(session, added), this.#maxStatementBytes);
+    });
+  }
+
+  /** P-W6: right before the INSERT, so that the positions of a key follow the lock of its number. */
+  async #numbered(session: SqlSession, added: readonly Added[]): Promise<EncodedMessage[]> {
+    const requests = new Map<string, SequenceRequest>();
+    for (const { message, strict } of added) {
+      if (!strict || message.key === null) continue;
+      const name = sequenceName(message);
+      requests.set(name, { topic: message.topic, key: message.key, count: (requests.get(name)?.count ?? 0) + 1 });
     }
+    if (requests.size === 0) return added.map(({ message }) => message);
+    const wanted = [...requests.values()];
+    const last = await this.#plan.sequences.next(session, wanted);
+    const next = new Map([...requests.keys()].map((name, at) => [name, (last[at] as number) - (wanted[at] as SequenceRequest).count + 1]));
+    return added.map(({ message, strict }) => {
+      if (!strict) return message;
+      const name = sequenceName(message);
+      const sequence = next.get(name) as number;
+      next.set(name, sequence + 1);
+      return { ...message, sequence };
+    });
   }
 
   /** Once a process: whether schema and code support each other, and how long a statement may be. In the unit's own session, so that a pool of one is enough. */
@@ -132,4 +182,8 @@ export class EventBuffer implements EventSink {
     }
     this.#schemaChecked = true;
   }
+}
+
+function sequenceName({ topic, key }: EncodedMessage): string {
+  return `${topic} ${key?.toString('latin1')}`;
 }

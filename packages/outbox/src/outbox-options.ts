@@ -1,16 +1,20 @@
 import {
+  callable,
   checkOptions,
   DEFAULT_TABLE_PREFIX,
   defaultLogger,
   flag,
+  integerWithin,
   type Logger,
   loggerLike,
   type OnLockTimeout,
   type OptionRule,
+  objectValue,
   oneOf,
   tablePrefix,
   text,
 } from '@txbox/core/spi';
+import type { IdempotencySettings } from './idempotency.ts';
 
 /** What every flavour of `createOutbox` takes beside its database. */
 export interface OutboxOptions {
@@ -27,10 +31,31 @@ export interface OutboxOptions {
   readonly onLockTimeout?: OnLockTimeout;
   /** Whether relays are told of commits by datagram. Default true; without it they poll. */
   readonly wake?: boolean;
+  /** Told what `afterCommit` callbacks and hooks after COMMIT throw, beside the logger: the transaction is committed by then. */
+  readonly unhandled?: (error: unknown) => void;
+  /** Bounds of what is kept of transactions with an `idempotencyKey`. */
+  readonly idempotency?: Partial<IdempotencySettings>;
 }
 
 /** Options with their defaults. */
-export type ResolvedOutboxOptions = Required<OutboxOptions>;
+export interface ResolvedOutboxOptions extends Required<OutboxOptions> {
+  readonly idempotency: IdempotencySettings;
+}
+
+const IDEMPOTENCY: IdempotencySettings = { retentionMs: 7 * 24 * 3_600_000, maxResultBytes: 65_536 };
+
+const idempotencyRule: OptionRule = (value) => {
+  const problem = objectValue(value);
+  if (problem !== undefined) return problem;
+  const { retentionMs, maxResultBytes, ...rest } = { ...IDEMPOTENCY, ...(value as Partial<IdempotencySettings>) };
+  const unknown = Object.keys(rest);
+  if (unknown.length > 0) return `has unknown keys ${unknown.join(', ')} (known: retentionMs, maxResultBytes)`;
+  const wrong = [
+    ['retentionMs', integerWithin(60_000)(retentionMs)],
+    ['maxResultBytes', integerWithin(0, 16_777_216)(maxResultBytes)],
+  ].filter(([, said]) => said !== undefined);
+  return wrong.length === 0 ? undefined : wrong.map(([name, said]) => `has a ${name} that ${said}`).join(' and ');
+};
 
 /** Checks the options of one flavour: its own `rules` and the common ones, all problems at once. */
 export function resolveOutboxOptions<Own extends object>(
@@ -39,7 +64,7 @@ export function resolveOutboxOptions<Own extends object>(
   defaults: Partial<Own> = {},
 ): ResolvedOutboxOptions & Own {
   type All = ResolvedOutboxOptions & Own;
-  return checkOptions<All>('createOutbox', given, {
+  const checked = checkOptions<All>('createOutbox', given, {
     rules: {
       ...rules,
       name: text,
@@ -47,6 +72,8 @@ export function resolveOutboxOptions<Own extends object>(
       logger: loggerLike,
       onLockTimeout: oneOf('doom', 'continue'),
       wake: flag,
+      unhandled: callable,
+      idempotency: idempotencyRule,
     } as { readonly [Key in keyof All]-?: OptionRule },
     defaults: {
       name: 'default',
@@ -54,7 +81,10 @@ export function resolveOutboxOptions<Own extends object>(
       logger: defaultLogger,
       onLockTimeout: 'doom',
       wake: true,
+      unhandled: () => undefined,
+      idempotency: IDEMPOTENCY,
       ...defaults,
     } as Partial<All>,
   });
+  return { ...checked, idempotency: { ...IDEMPOTENCY, ...checked.idempotency } };
 }

@@ -1,4 +1,4 @@
-import type { EncodedMessage, SqlSession } from '@txbox/core/spi';
+import type { EncodedMessage, IdempotencyKey, SqlSession } from '@txbox/core/spi';
 
 /** Number of shards, fixed at installation (P-T1). */
 export const SHARDS = 16;
@@ -15,6 +15,44 @@ export interface OutboxWriter {
   insert(session: SqlSession, messages: readonly EncodedMessage[], maxStatementBytes?: number): Promise<void>;
   /** Inserts one message in the caller's stack, on sessions that have `executeNow`. Throws what the driver says. */
   insertNow?(session: SqlSession, message: EncodedMessage): void;
+}
+
+/** Messages of one key that ask for numbers. */
+export interface SequenceRequest {
+  readonly topic: string;
+  readonly key: Buffer;
+  readonly count: number;
+}
+
+/** Writing side: numbers without gaps for each topic and key (P-W6). */
+export interface OutboxSequences {
+  /**
+   * The last number of each request, whose `count` numbers end there. Locks the rows of the keys, in sorted order, until the
+   * transaction ends.
+   */
+  next(session: SqlSession, requests: readonly SequenceRequest[]): Promise<number[]>;
+  /** The same for one, in the caller's stack, on sessions that have `executeNow`. */
+  nextNow?(session: SqlSession, request: SequenceRequest): number;
+}
+
+/** A transaction that has committed under an idempotency key. */
+export interface CommittedCall {
+  /** 32 bytes of the arguments. */
+  readonly fingerprint: Buffer;
+  /** Its result as JSON, empty for `undefined`, `null` where it could not be stored. */
+  readonly result: Buffer | null;
+  /** 16 bytes each. */
+  readonly messageIds: readonly Buffer[];
+}
+
+/** Writing side: which keyed transactions have committed (P-W5). */
+export interface IdempotencyKeys {
+  /** Inserts the key, waiting for another transaction that has done so; returns what has committed under it. */
+  claim(session: SqlSession, key: IdempotencyKey): Promise<CommittedCall | 'claimed'>;
+  /** Stores what the transaction that claimed the key will have done. */
+  complete(session: SqlSession, key: IdempotencyKey, call: Pick<CommittedCall, 'result' | 'messageIds'>): Promise<void>;
+  /** Forgets at most `limit` keys that are older than `ageMs`; returns how many. */
+  prune(session: SqlSession, ageMs: number, limit: number): Promise<number>;
 }
 
 /** What a relay must remember of a row. */

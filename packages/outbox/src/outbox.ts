@@ -7,6 +7,7 @@ import {
   type EventDefinition,
   type EventSink,
   encodeMessage,
+  idempotencyKey,
   innermostOpenUnit,
   type LiveOutbox,
   type MessageId,
@@ -26,15 +27,24 @@ import {
   type UnitOfWork,
 } from '@txbox/core/spi';
 import { EventBuffer } from './event-buffer.ts';
+import { Idempotency } from './idempotency.ts';
 import { outboxComponent } from './migrations/outbox-component.ts';
 import type { ResolvedOutboxOptions } from './outbox-options.ts';
+import type { IdempotencyKeys, OutboxSequences, OutboxWriter } from './outbox-store.ts';
+import { idempotencyKeys } from './sql/idempotency-keys.ts';
+import { outboxSequences } from './sql/outbox-sequences.ts';
 import { outboxWriter } from './sql/outbox-writer.ts';
 import { WakeSender } from './wake-sender.ts';
 
 /** What one flavour adds: its transaction object, and how it finds somebody else's open transaction. */
 export interface OutboxFlavour<Tx extends Transaction, Handle> {
   readonly resource: TransactionResource;
-  transactionOf(unit: UnitOfWork, common: Transaction): Tx;
+  /** Where events go. Default: the tables of the database. */
+  readonly writer?: OutboxWriter;
+  readonly sequences?: OutboxSequences;
+  readonly keys?: IdempotencyKeys;
+  /** `undefined` = outside of any transaction, where the propagation says so. */
+  transactionOf(unit: UnitOfWork | undefined, common: Transaction): Tx;
   /**
    * The session of an open transaction of somebody else. Rejects with `UNSUPPORTED_HANDLE`, `WRONG_DATA_SOURCE` or
    * `NO_OPEN_TRANSACTION`.
@@ -70,19 +80,35 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
           now: () => systemClock.monotonic(),
         })
       : undefined;
-    this.#buffer = new EventBuffer({
-      name: options.name,
-      writer: outboxWriter(options.tablePrefix),
+    const { writer, sequences, keys } = flavour;
+    const buffer = new EventBuffer({
+      writer: writer ?? outboxWriter(options.tablePrefix),
+      sequences: sequences ?? outboxSequences(options.tablePrefix),
       tablePrefix: options.tablePrefix,
       wake: (shards) => this.#wake?.wake(shards),
     });
-    this.sink = this.#buffer;
-    this.#unregister = [registerEventSink(this.resource.key, this.#buffer), registerLiveOutbox(this)];
+    this.#buffer = buffer;
+    const idempotency = new Idempotency({
+      keys: keys ?? idempotencyKeys(options.tablePrefix),
+      settings: options.idempotency,
+      logger: options.logger,
+      messageIdsOf: (unit) => buffer.idsOf(unit),
+      onTables: (session, work) => buffer.onTables(session, work),
+    });
+    this.sink = {
+      name: options.name,
+      tablePrefix: options.tablePrefix,
+      add: (unit, event, payload, addOptions) => buffer.add(unit, event, payload, addOptions),
+      once: (unit, key, fn) => idempotency.once(unit, key, fn),
+    };
+    this.#unregister = [registerEventSink(this.resource.key, this.sink), registerLiveOutbox(this)];
   }
 
   /**
-   * Runs `fn` in a transaction and commits it with its events; joins the open one when there is one. Rejects with what
-   * `fn` throws (rolled back), `UNIT_DOOMED` (rolled back), `OUTCOME_UNKNOWN`, `SCHEMA_MISSING` or `DATABASE_UNAVAILABLE`.
+   * Runs `fn` in a transaction and commits it with its events; joins the open one when there is one, or as `propagation`
+   * says. Rejects with what `fn` throws (rolled back), `UNIT_DOOMED` or `UNIT_TIMED_OUT` (rolled back), `OUTCOME_UNKNOWN`,
+   * `SCHEMA_MISSING`, `DATABASE_UNAVAILABLE`; where the open one cannot give what is asked for `PROPAGATION_REFUSED` or
+   * `ISOLATION_TOO_WEAK`; and of a repeat `ALREADY_COMMITTED` or `IDEMPOTENCY_KEY_REUSED`.
    */
   transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
   transaction<T>(options: TransactionOptions, fn: (tx: Tx) => Promise<T>): Promise<T>;
@@ -90,8 +116,10 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
     const [options, fn] = typeof first === 'function' ? [{}, first] : [first, second];
     if (typeof fn !== 'function') throw new TxboxError('OPTIONS_INVALID', 'transaction takes ([options,] fn), and fn must be a function.');
     this.#refuseClosed();
-    return await runTransaction(this.resource, checkTransactionOptions('transaction', options), (unit) =>
-      fn(this.#flavour.transactionOf(unit, this.#commonTransaction(unit))),
+    const { idempotencyKey: key, ...call } = checkTransactionOptions('transaction', options);
+    const keyed = key === undefined ? {} : { idempotencyKey: idempotencyKey('transaction', key, 'transaction', []) };
+    return await runTransaction(this.resource, { ...call, ...keyed, sink: this.sink }, (unit) =>
+      fn(this.#flavour.transactionOf(unit, unit ? this.#commonTransaction(unit) : this.#withoutTransaction())),
     );
   }
 
@@ -126,7 +154,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
   async addTo<E extends EventDefinition>(handle: Handle, event: E, payload: PayloadInputOf<E>, options?: AddOptions): Promise<MessageId> {
     this.#refuseClosed();
     const message = encodeMessage(event, payload, options);
-    await this.#buffer.write(await this.#flavour.foreignSession(handle), message);
+    await this.#buffer.write(await this.#flavour.foreignSession(handle), message, event.strictOrder);
     return messageIdFromBytes(message.id);
   }
 
@@ -161,6 +189,21 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
       afterCommit: (callback) => unit.afterCommit(callback),
       attempt: unit.attempt,
       signal: unit.signal,
+    };
+  }
+
+  /** What a function gets that runs without a transaction, as its propagation says. */
+  #withoutTransaction(): Transaction {
+    return {
+      add: (event, payload, options) => this.add(event, payload, options),
+      afterCommit: () => {
+        throw new TxboxError(
+          'NO_UNIT_OF_WORK',
+          'afterCommit was called where no transaction is open, as the propagation of this call allows.',
+        );
+      },
+      attempt: 1,
+      signal: new AbortController().signal,
     };
   }
 

@@ -99,10 +99,13 @@ describe('a transaction of a DataSource of SQLite', () => {
         () => orders.count(),
         () => dataSource.query('SELECT 1'),
         () => dataSource.transaction(async () => undefined),
-        () => outbox.transaction(async () => undefined),
         () => outbox.migrate(),
       ];
       for (const step of outside) expect(await codeOf(outbox.outside(step))).toBe('QUERY_OUTSIDE_UNIT');
+      const ofItsOwn = (): Promise<void> => outbox.transaction({ propagation: 'requires-new' }, async () => undefined);
+      for (const step of [ofItsOwn, () => outbox.transaction(async () => undefined)])
+        expect(await codeOf(outbox.outside(step))).toBe('PROPAGATION_REFUSED');
+      expect(await codeOf(ofItsOwn())).toBe('PROPAGATION_REFUSED');
       await orders.insert({ id: 'a', amount: 1 });
       tx.add(Placed, { id: 'a' });
     });

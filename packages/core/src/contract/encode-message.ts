@@ -93,7 +93,13 @@ function keyOf(event: EventDefinition, value: unknown, options: AddOptions): Buf
       throw new TxboxError('KEY_INVALID', `The key function of event ${event.name} threw: ${reasonOf(cause)}.`, { cause });
     }
   }
-  if (key === null) return null;
+  if (key === null) {
+    if (!event.strictOrder) return null;
+    throw new TxboxError(
+      'KEY_INVALID',
+      `Event ${event.name} has strictOrder, which numbers the messages of a key, and the key is null. Give it a key, or leave strictOrder out.`,
+    );
+  }
   if (typeof key !== 'string' && !(key instanceof Uint8Array)) {
     throw new TxboxError('KEY_INVALID', `The key of event ${event.name} must be a string, a Uint8Array or null, got ${typeof key}.`);
   }

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { callable, checkOptions, integerWithin, type OptionRule, objectValue, objectWith } from '../runtime/options.ts';
+import { callable, checkOptions, flag, integerWithin, type OptionRule, objectValue, objectWith } from '../runtime/options.ts';
 import type { Codec } from './codec.ts';
 import { jsonCodec } from './json-codec.ts';
 import type { HeaderValue } from './message.ts';
@@ -29,6 +29,11 @@ export interface EventOptions<In, Out> {
   /** Further headers of every message; `add`'s own win. */
   readonly headers?: (payload: Out) => Readonly<Record<string, HeaderValue>>;
   /**
+   * Numbers the messages of each key without gaps, in a header: writers of a key wait for each other from the end of their
+   * transactions on, also where they share no row. Needs a key. Default false.
+   */
+  readonly strictOrder?: boolean;
+  /**
    * Most bytes of key, headers and payload together. Default 1,000,000, which fits Kafka's default `message.max.bytes`
    * (1,048,588) with the framing of a record batch. Raise it together with the topic's limit.
    */
@@ -46,6 +51,7 @@ export interface EventDefinition<Name extends string = string, In = any, Out = a
   readonly key: (payload: Out) => string | Uint8Array | null;
   readonly aggregate: AggregateDefinition<Out> | undefined;
   readonly headers: ((payload: Out) => Readonly<Record<string, HeaderValue>>) | undefined;
+  readonly strictOrder: boolean;
   readonly maxBytes: number;
   readonly codec: Codec<Out>;
 }
@@ -114,7 +120,7 @@ export function defineEvent(name: string, options: EventOptions<any, any>): Even
   const checked = checkOptions<EventOptions<any, any>>(`defineEvent(${JSON.stringify(name)})`, options, {
     code: 'EVENT_INVALID',
     problems: named ? [] : [`the name must have 1 to ${MAX_NAME} characters and no white space`],
-    defaults: { version: 1, maxBytes: DEFAULT_MAX_BYTES, codec: jsonCodec },
+    defaults: { version: 1, strictOrder: false, maxBytes: DEFAULT_MAX_BYTES, codec: jsonCodec },
     optional: ['schema', 'aggregate', 'headers'],
     rules: {
       topic: topicRule,
@@ -123,6 +129,7 @@ export function defineEvent(name: string, options: EventOptions<any, any>): Even
       key: callable,
       aggregate: aggregateRule,
       headers: callable,
+      strictOrder: flag,
       maxBytes: integerWithin(1, 0x3fff_ffff),
       codec: codecRule,
     },
@@ -135,6 +142,7 @@ export function defineEvent(name: string, options: EventOptions<any, any>): Even
     key: checked.key,
     aggregate: checked.aggregate,
     headers: checked.headers,
+    strictOrder: checked.strictOrder as boolean,
     maxBytes: checked.maxBytes as number,
     codec: checked.codec as Codec,
   });

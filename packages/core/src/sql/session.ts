@@ -24,6 +24,7 @@ export interface SqlSession {
   execute(sql: string, values?: readonly SqlValue[]): Promise<SqlResult>;
   /** Only where the database is in this process (units on SQLite): the same in the caller's stack. */
   executeNow?(sql: string, values?: readonly SqlValue[]): SqlResult;
+  queryNow?(sql: string, values?: readonly SqlValue[]): SqlRow[];
 }
 
 /** A session that belongs to the caller until it is released. */

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Branch } from './branch.ts';
 import { isOver, type UnitOfWork } from './unit-of-work.ts';
 
 /** Innermost first. A frame without a unit is a step outside of that resource's unit. */
@@ -7,6 +8,8 @@ interface Frame {
   readonly unit: UnitOfWork | undefined;
   /** True for what begins and ends the unit, and for the hooks of TypeORM's subscribers that this calls. */
   readonly hooks: boolean;
+  /** The nested transaction of the unit that the code is in. */
+  readonly branch: Branch | undefined;
   readonly outer: Frame | undefined;
 }
 
@@ -38,6 +41,11 @@ export function unitsAround(key: object): UnitOfWork[] {
   return units;
 }
 
+/** The units whose connections the running code keeps from others while it waits: those around it that are not over. */
+export function heldAround(key: object): UnitOfWork[] {
+  return unitsAround(key).filter((unit) => !isOver(unit.state) || inHooksOf(unit));
+}
+
 /** The innermost unit of any resource that takes part in what the running code does. */
 export function innermostOpenUnit(): UnitOfWork | undefined {
   for (let frame = storage().getStore(); frame; frame = frame.outer) {
@@ -47,14 +55,20 @@ export function innermostOpenUnit(): UnitOfWork | undefined {
   return undefined;
 }
 
-/** Runs `fn`, and everything it starts, inside the unit. */
-export function insideUnit<T>(unit: UnitOfWork, fn: () => T): T {
-  return storage().run({ key: unit.resource.key, unit, hooks: false, outer: storage().getStore() }, fn);
+/** The nested transaction that the running code is in, `undefined` in the unit itself and outside of it. */
+export function currentBranch(unit: UnitOfWork): Branch | undefined {
+  const frame = frameOf(unit.resource.key);
+  return frame?.unit === unit ? frame.branch : undefined;
+}
+
+/** Runs `fn`, and everything it starts, inside the unit: in a nested transaction of it, if one is given. */
+export function insideUnit<T>(unit: UnitOfWork, fn: () => T, branch?: Branch): T {
+  return storage().run({ key: unit.resource.key, unit, hooks: false, branch, outer: storage().getStore() }, fn);
 }
 
 /** Runs what begins or ends the unit; see {@link inHooksOf}. */
 export function insideHooks<T>(unit: UnitOfWork, fn: () => T): T {
-  return storage().run({ key: unit.resource.key, unit, hooks: true, outer: storage().getStore() }, fn);
+  return storage().run({ key: unit.resource.key, unit, hooks: true, branch: undefined, outer: storage().getStore() }, fn);
 }
 
 /** Whether the running code begins or ends the unit, or is a hook that this calls. */
@@ -65,7 +79,7 @@ export function inHooksOf(unit: UnitOfWork): boolean {
 
 /** Runs `fn`, and everything it starts, outside the unit of that resource. */
 export function outsideUnit<T>(key: object, fn: () => T): T {
-  return storage().run({ key, unit: undefined, hooks: false, outer: storage().getStore() }, fn);
+  return storage().run({ key, unit: undefined, hooks: false, branch: undefined, outer: storage().getStore() }, fn);
 }
 
 /** What runs code later in the transactions of the code that runs now. Of async contexts it keeps this one only, which costs next to nothing. */

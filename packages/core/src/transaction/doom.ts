@@ -31,12 +31,23 @@ const MATTERS =
 const IMPATIENT = /\b(?:NOWAIT|WAIT\s+\d+)\b/i;
 
 /** Why no statement of a doomed unit is sent. */
-export function notSent({ reason, cause, transient }: Doom): TxboxError {
-  return new TxboxError(
-    'UNIT_DOOMED',
-    `Not sent: the transaction cannot commit any more (${reason}), and a statement would commit by itself.`,
-    { cause, retryable: transient === true },
-  );
+export function notSent({ reason, cause, transient, code = 'UNIT_DOOMED' }: Doom): TxboxError {
+  return new TxboxError(code, `Not sent: the transaction cannot commit any more (${reason}), and a statement would commit by itself.`, {
+    cause,
+    retryable: transient === true,
+  });
+}
+
+/** Why a doomed unit was rolled back. */
+export function doomed({ reason, cause, transient, half, code = 'UNIT_DOOMED' }: Doom): TxboxError {
+  const outcome = half
+    ? 'What was done before that may be committed already, with or without its events; the rest was rolled back. Look at the data before doing it again.'
+    : 'It was rolled back, events included.';
+  return new TxboxError(code, `The transaction cannot commit: ${reason}. ${outcome}`, {
+    cause,
+    retryable: transient === true,
+    details: { half: half === true },
+  });
 }
 
 /** MySQL's flag of a session that is in a transaction, in every OK packet. */

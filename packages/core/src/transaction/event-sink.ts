@@ -4,6 +4,13 @@ import type { MessageId } from '../contract/message-id.ts';
 import { TxboxError } from '../runtime/error.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
+/** Names what a transaction does, once and for all (P-W5). */
+export interface IdempotencyKey {
+  readonly key: string;
+  /** 32 bytes of the arguments: another call under the same key is an error. */
+  readonly fingerprint: Buffer;
+}
+
 /** Where `tx.add` and a handler's `ctx.add` put events: the outbox of the unit's DataSource or pool. */
 export interface EventSink {
   /** Name and tables, for messages. */
@@ -11,6 +18,12 @@ export interface EventSink {
   readonly tablePrefix: string;
   /** Buffers an event in the open unit (P-W1). */
   add(unit: UnitOfWork, event: EventDefinition, payload: unknown, options?: AddOptions): MessageId;
+  /**
+   * Runs `fn` as the first thing of a new unit, unless a transaction with that key has committed: then it resolves to the
+   * result stored there, or rejects with `ALREADY_COMMITTED` (P-W5). Rejects with `IDEMPOTENCY_KEY_REUSED` where the
+   * arguments were others, and with `OUTCOME_UNKNOWN` while a transaction with the key is still open.
+   */
+  once<T>(unit: UnitOfWork, key: IdempotencyKey, fn: () => Promise<T>): Promise<T>;
 }
 
 const REGISTRY: unique symbol = Symbol.for('txbox.event-sinks') as never;

@@ -1,76 +1,63 @@
+import { type Clock, systemClock } from '../runtime/clock.ts';
 import { isTxboxError, TxboxError } from '../runtime/error.ts';
-import type { Logger } from '../runtime/logger.ts';
 import type { SqlSession } from '../sql/session.ts';
 import { driverErrorOf } from '../sql/sql-error.ts';
-import { inHooksOf, insideHooks, insideUnit, outsideUnit } from './current-transaction.ts';
+import type { Branch } from './branch.ts';
+import { currentBranch, inHooksOf, insideHooks, insideUnit, outsideUnit } from './current-transaction.ts';
+import { Deadline } from './deadline.ts';
+import { doomed } from './doom.ts';
+import { runNested } from './nested.ts';
 import { Savepoints } from './savepoints.ts';
 import type { IsolationLevel } from './transaction.ts';
-import { type Doom, isOver, type TransactionResource, type UnitOfWork, type UnitState } from './unit-of-work.ts';
+import type { Connect, ConnectedUnit, UnitConnection } from './unit-connection.ts';
+import { type Doom, isOver, type TransactionResource, type UnitOfWork, type UnitOptions, type UnitState } from './unit-of-work.ts';
 import { databaseUnavailable } from './units/database-unavailable.ts';
-
-/** A connection in which one unit runs, as its resource hands it out. */
-export interface UnitConnection {
-  /** What users work with. */
-  readonly handle: unknown;
-  readonly session: SqlSession;
-  begin(): Promise<void>;
-  /** Resolves when the statements that were accepted before the end have been answered. */
-  quiet(): Promise<void>;
-  /**
-   * Ends the transaction by COMMIT. Right before that statement is sent it calls `flush` of the unit and then
-   * `committing`, and `committed` when it is answered; hooks of the client run before and after.
-   */
-  commit(): Promise<void>;
-  /** Ends the transaction by ROLLBACK, after the statement in flight. Rejects when the connection must not be used again. */
-  rollback(): Promise<void>;
-  /** Gives the connection back; `broken` = its state is not known, so it must be closed. */
-  release(broken: boolean): Promise<void>;
-}
-
-/** What a connection tells the unit that runs in it. */
-export interface ConnectedUnit extends UnitOfWork {
-  readonly savepoints: Savepoints;
-  /** Everything that must be in the transaction is sent (P-W2). Rejects when COMMIT must not follow. */
-  flush(): Promise<void>;
-  /** COMMIT is sent now. */
-  committing(): void;
-  /** COMMIT was answered: whatever happens from here on, the transaction is committed. */
-  committed(): void;
-}
-
-/** Makes the connection of a unit, which it watches for doom. Rejects with what the driver says. */
-export type Connect = (unit: ConnectedUnit) => Promise<UnitConnection>;
+import type { UnitSettings } from './units/unit-settings.ts';
 
 /** What {@link runUnit} needs. */
 export interface UnitPlan {
   readonly resource: TransactionResource;
   readonly connect: Connect;
-  readonly isolationLevel: IsolationLevel | undefined;
+  readonly options: UnitOptions;
   readonly attempt: number;
-  readonly logger: Logger;
+  readonly settings: Required<UnitSettings>;
+  /** Default the machine's. */
+  readonly clock?: Clock;
 }
 
 /** Runs `fn` in a unit of its own: begin, `fn`, flush, COMMIT, and what comes after it. */
 export async function runUnit<T>(plan: UnitPlan, fn: (unit: UnitOfWork) => Promise<T>): Promise<T> {
   const unit = new OpenUnit(plan);
-  const connection = await unit.begin();
-  let result: T;
   try {
-    result = await insideUnit(unit, async () => await fn(unit));
-  } catch (error) {
-    await unit.rollBack(connection);
-    throw error;
+    const connection = await unit.begin();
+    let result: T;
+    try {
+      result = await unit.inTime(insideUnit(unit, async () => await fn(unit)));
+    } catch (error) {
+      await unit.rollBack(connection);
+      throw error;
+    }
+    await unit.commit(connection);
+    return result;
+  } finally {
+    unit.clearDeadline();
   }
-  await unit.commit(connection);
-  return result;
 }
 
 class OpenUnit implements ConnectedUnit {
   readonly resource: TransactionResource;
   readonly attempt: number;
   readonly isolationLevel: IsolationLevel | undefined;
-  readonly savepoints: Savepoints = new Savepoints();
+  readonly readOnly: boolean;
+  readonly branches: Set<Branch> = new Set();
+  readonly savepoints: Savepoints = new Savepoints(() =>
+    this.doomWith({
+      reason:
+        'a nested transaction was rolled back, and with it what another branch of the transaction did at the same time: await the one before the other, or give the other a transaction of its own',
+    }),
+  );
   readonly #plan: UnitPlan;
+  readonly #deadline: Deadline | undefined;
   readonly #abort = new AbortController();
   readonly #beforeCommit: (() => Promise<void>)[] = [];
   readonly #afterCommit: (() => void | Promise<void>)[] = [];
@@ -83,7 +70,19 @@ class OpenUnit implements ConnectedUnit {
     this.#plan = plan;
     this.resource = plan.resource;
     this.attempt = plan.attempt;
-    this.isolationLevel = plan.isolationLevel;
+    this.isolationLevel = plan.options.isolationLevel;
+    this.readOnly = plan.options.readOnly === true;
+    const { timeoutMs } = plan.options;
+    if (timeoutMs !== undefined) {
+      this.#deadline = new Deadline(timeoutMs, plan.clock ?? systemClock, {
+        passed: () =>
+          this.doomWith({ reason: `it took longer than its timeoutMs of ${timeoutMs} ms`, transient: true, code: 'UNIT_TIMED_OUT' }),
+        interrupt: () =>
+          this.#connection?.interrupt(
+            new TxboxError('UNIT_TIMED_OUT', `The statement was not answered within the timeoutMs of its transaction (${timeoutMs} ms).`),
+          ),
+      });
+    }
     this.onSavepoint(() => {
       const { length } = this.#afterCommit;
       return () => void this.#afterCommit.splice(length);
@@ -95,7 +94,8 @@ class OpenUnit implements ConnectedUnit {
   }
 
   get accepts(): boolean {
-    return this.#state === 'open' || (this.#state === 'closing' && inHooksOf(this));
+    if (this.#state === 'open') return currentBranch(this)?.over !== true;
+    return this.#state === 'closing' && inHooksOf(this);
   }
 
   get doom(): Doom | undefined {
@@ -118,7 +118,7 @@ class OpenUnit implements ConnectedUnit {
   doomWith(doom: Doom): void {
     if (isOver(this.#state) || this.#state === 'committing' || this.#state === 'rolling-back') return;
     this.#doom ??= doom;
-    this.#abort.abort(this.#doomed());
+    this.#abort.abort(doomed(this.#doom));
   }
 
   beforeCommit(callback: () => Promise<void>): void {
@@ -136,14 +136,31 @@ class OpenUnit implements ConnectedUnit {
     this.savepoints.register(save);
   }
 
+  noteWork(): void {
+    if (this.savepoints.any) this.savepoints.noteWork(currentBranch(this));
+  }
+
+  nested<T>(fn: () => Promise<T>): Promise<T> {
+    return runNested(this, fn);
+  }
+
+  /** Settles as `work` does, or rejects with `UNIT_TIMED_OUT` when the unit's time is over first. */
+  inTime<T>(work: Promise<T>): Promise<T> {
+    return this.#deadline?.race(work, () => this.#doom && doomed(this.#doom)) ?? work;
+  }
+
+  clearDeadline(): void {
+    this.#deadline?.clear();
+  }
+
   async begin(): Promise<UnitConnection> {
     const { resource, connect } = this.#plan;
     let connection: UnitConnection | undefined;
     try {
-      connection = await connect(this);
+      connection = await this.#connectInTime(connect);
       const begun = connection;
       this.#connection = begun;
-      await insideHooks(this, () => begun.begin());
+      await this.inTime(insideHooks(this, () => begun.begin()));
       this.#state = 'open';
       return begun;
     } catch (cause) {
@@ -152,6 +169,22 @@ class OpenUnit implements ConnectedUnit {
       const txbox = txboxErrorIn(cause);
       if (txbox) throw txbox;
       throw databaseUnavailable('No transaction could be begun on a connection', resource.kind, cause);
+    }
+  }
+
+  /** A connection that comes too late goes back. */
+  async #connectInTime(connect: Connect): Promise<UnitConnection> {
+    const connecting = connect(this);
+    try {
+      return await this.inTime(connecting);
+    } catch (error) {
+      if (this.#doom) {
+        connecting.then(
+          (late) => this.#release(late, false),
+          () => undefined,
+        );
+      }
+      throw error;
     }
   }
 
@@ -181,6 +214,9 @@ class OpenUnit implements ConnectedUnit {
 
   async commit(connection: UnitConnection): Promise<void> {
     this.#state = 'closing';
+    if (this.branches.size > 0) {
+      this.doomWith({ reason: 'a nested transaction was still running when the function returned: await it inside' });
+    }
     const failure = await failureOf(async () => {
       await connection.quiet();
       this.#refuseDoomed();
@@ -188,7 +224,7 @@ class OpenUnit implements ConnectedUnit {
     });
     switch (this.state) {
       case 'committed':
-        if (failure) this.#plan.logger.error({ err: failure.error }, 'a hook after COMMIT failed; the transaction is committed');
+        if (failure) this.#reportAfterCommit(failure.error, 'a hook after COMMIT');
         await this.#release(connection, false);
         this.#end('committed');
         this.#runAfterCommit();
@@ -213,7 +249,8 @@ class OpenUnit implements ConnectedUnit {
       });
     }
     await this.rollBack(connection);
-    throw this.#flushFailure ?? (failure ? (txboxErrorIn(failure.error) ?? failure.error) : this.#doomed());
+    if (this.#doom?.code !== undefined || !failure) throw this.#doomed();
+    throw this.#flushFailure ?? txboxErrorIn(failure.error) ?? failure.error;
   }
 
   async rollBack(connection: UnitConnection): Promise<void> {
@@ -238,7 +275,7 @@ class OpenUnit implements ConnectedUnit {
     try {
       await connection?.release(broken);
     } catch (error) {
-      this.#plan.logger.warn({ err: error }, 'a connection could not be released');
+      this.#plan.settings.logger.warn({ err: error }, 'a connection could not be released');
     }
   }
 
@@ -249,8 +286,7 @@ class OpenUnit implements ConnectedUnit {
 
   #runAfterCommit(): void {
     for (const callback of this.#afterCommit) {
-      const failed = (error: unknown): void =>
-        this.#plan.logger.error({ err: error }, 'an afterCommit callback failed; the transaction is committed');
+      const failed = (error: unknown): void => this.#reportAfterCommit(error, 'an afterCommit callback');
       try {
         const outcome = outsideUnit(this.resource.key, callback);
         if (outcome instanceof Promise) outcome.catch(failed);
@@ -260,20 +296,23 @@ class OpenUnit implements ConnectedUnit {
     }
   }
 
+  /** Nothing that fails after COMMIT makes a committed transaction look like one that failed. */
+  #reportAfterCommit(error: unknown, what: string): void {
+    const { logger, unhandled } = this.#plan.settings;
+    try {
+      logger.error({ err: error }, `${what} failed; the transaction is committed`);
+      unhandled(error);
+    } catch (second) {
+      logger.error({ err: second }, 'the unhandled hook failed');
+    }
+  }
+
   #refuseDoomed(): void {
-    if (this.#doom) throw this.#doomed();
+    if (this.#doom) throw doomed(this.#doom);
   }
 
   #doomed(): TxboxError {
-    const { reason, cause, transient, half } = this.#doom ?? ({ reason: 'unknown' } satisfies Doom as Doom);
-    const outcome = half
-      ? 'What was done before that may be committed already, with or without its events; the rest was rolled back. Look at the data before doing it again.'
-      : 'It was rolled back, events included.';
-    return new TxboxError('UNIT_DOOMED', `The transaction cannot commit: ${reason}. ${outcome}`, {
-      cause,
-      retryable: transient === true,
-      details: { half: half === true },
-    });
+    return doomed(this.#doom ?? { reason: 'unknown' });
   }
 }
 

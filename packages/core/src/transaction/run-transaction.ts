@@ -1,77 +1,104 @@
 import { systemClock } from '../runtime/clock.ts';
 import { isTxboxError, TxboxError } from '../runtime/error.ts';
 import { backoffMs } from '../runtime/retry-policy.ts';
-import { currentUnit } from './current-transaction.ts';
-import type { IsolationLevel, TransactionOptions } from './transaction.ts';
+import { waitForConnection } from './connection-wait.ts';
+import { currentUnit, outsideUnit } from './current-transaction.ts';
+import { type EventSink, eventSinkOf, type IdempotencyKey } from './event-sink.ts';
+import { refuseWhatCannotJoin } from './joining.ts';
+import type { Propagation, TransactionOptions } from './transaction.ts';
 import { isOver, type TransactionResource, type UnitOfWork } from './unit-of-work.ts';
 
-const STRENGTH: Readonly<Record<IsolationLevel, number>> = {
-  'READ UNCOMMITTED': 0,
-  'READ COMMITTED': 1,
-  'REPEATABLE READ': 2,
-  SERIALIZABLE: 3,
-};
 const RETRY_BACKOFF = { baseMs: 10, capMs: 1_000 };
+/** What says no to a transaction, or to being part of one. */
+const APART: ReadonlySet<Propagation> = new Set<Propagation>(['requires-new', 'not-supported']);
+
+/** Options of a transaction, as the packages pass them on. */
+export interface TransactionCall extends Omit<TransactionOptions, 'idempotencyKey'> {
+  readonly idempotencyKey?: IdempotencyKey;
+  /** Whose tables keep the idempotency keys. Default: the outbox of the resource. */
+  readonly sink?: EventSink;
+}
 
 /**
- * Runs `fn` in the open unit of the resource, or in a new one when there is none. A new one is run again after a
- * deadlock or lock time-out when `retry` asks for it (P-W4). Throws `ISOLATION_TOO_WEAK` or `PROPAGATION_REFUSED` where
- * the open unit cannot give what is asked for, and what `TransactionResource.run` throws.
+ * Runs `fn` as the propagation says: in the open unit of the resource, in a savepoint of it, in a new one, or, with
+ * `undefined`, in none. A new one is run again after a deadlock or lock time-out when `retry` asks for it (P-W4), and after
+ * an unknown outcome when its idempotency key tells whether that committed (P-W5). Throws `ISOLATION_TOO_WEAK` or
+ * `PROPAGATION_REFUSED` where the open unit cannot give what is asked for, and what `TransactionResource.run` throws.
  */
 export async function runTransaction<T>(
   resource: TransactionResource,
-  options: TransactionOptions,
-  fn: (unit: UnitOfWork) => Promise<T>,
+  call: TransactionCall,
+  fn: (unit: UnitOfWork | undefined) => Promise<T>,
 ): Promise<T> {
-  const open = currentUnit(resource.key);
-  if (open?.accepts) {
-    await refuseWhatCannotJoin(open, options);
-    return await fn(open);
+  const { propagation = 'required' } = call;
+  const around = currentUnit(resource.key);
+  const open = around?.accepts ? around : undefined;
+  if (around && !open && !isOver(around.state) && !APART.has(propagation)) {
+    const what = around.state === 'open' ? 'a nested transaction that has ended' : `a transaction that is ${around.state}`;
+    throw new TxboxError('UNIT_CLOSED', `A transaction was asked for in ${what}: await everything inside it.`);
   }
-  if (open && !isOver(open.state)) {
-    throw new TxboxError('UNIT_CLOSED', `A transaction was asked for while the surrounding one is ${open.state}.`);
+  const without = (): Promise<T> => outsideUnit(resource.key, () => fn(undefined));
+  switch (propagation) {
+    case 'required':
+    case 'mandatory':
+    case 'supports':
+      if (open) return await join(open, call, fn);
+      if (propagation === 'required') break;
+      if (propagation === 'supports') return await without();
+      throw new TxboxError(
+        'PROPAGATION_REFUSED',
+        "A transaction must be open around this call (propagation 'mandatory'), and none of this database is. Call it inside outbox.transaction(fn) or a @Transactional method.",
+      );
+    case 'nested':
+      if (open) return await open.nested(() => join(open, call, fn));
+      break;
+    case 'not-supported':
+      return await without();
+    case 'never':
+      if (!open) return await without();
+      throw new TxboxError(
+        'PROPAGATION_REFUSED',
+        "This call must not run inside a transaction (propagation 'never'), and one is open around it. Call it before or after, or step out with outbox.outside(fn).",
+      );
+    case 'requires-new':
+      break;
   }
-  const maxAttempts = options.retry?.maxAttempts ?? 1;
+  return await begin(resource, call, fn);
+}
+
+async function join<T>(open: UnitOfWork, call: TransactionCall, fn: (unit: UnitOfWork) => Promise<T>): Promise<T> {
+  await refuseWhatCannotJoin(open, call);
+  return await fn(open);
+}
+
+async function begin<T>(resource: TransactionResource, call: TransactionCall, fn: (unit: UnitOfWork) => Promise<T>): Promise<T> {
+  const { retry, idempotencyKey: key, sink } = call;
+  const inside = (unit: UnitOfWork): Promise<T> =>
+    key === undefined ? fn(unit) : (sink ?? eventSinkOf(unit)).once(unit, key, () => fn(unit));
+  const maxAttempts = retry?.maxAttempts ?? 1;
   for (let attempt = 1; ; attempt += 1) {
+    const connected = waitForConnection(resource);
     try {
-      return await resource.run(options, fn, attempt);
+      return await resource.run(
+        call,
+        (unit) => {
+          connected();
+          return inside(unit);
+        },
+        attempt,
+      );
     } catch (error) {
-      if (attempt >= maxAttempts || !mayRunAgain(resource, error)) throw error;
-      await systemClock.sleep(backoffMs(RETRY_BACKOFF, attempt));
+      if (attempt >= maxAttempts || !mayRunAgain(resource, error, key !== undefined)) throw error;
+    } finally {
+      connected();
     }
+    await systemClock.sleep(backoffMs(RETRY_BACKOFF, attempt));
   }
 }
 
-async function refuseWhatCannotJoin(open: UnitOfWork, options: TransactionOptions): Promise<void> {
-  const { isolationLevel: asked } = options;
-  const has = asked === undefined ? undefined : (open.isolationLevel ?? (await levelOfSession(open)));
-  if (asked !== undefined && has !== undefined && STRENGTH[asked] > STRENGTH[has]) {
-    throw new TxboxError(
-      'ISOLATION_TOO_WEAK',
-      `${asked} was asked for inside an open transaction at ${has}. Ask for it where the transaction begins.`,
-      { details: { asked, open: has } },
-    );
-  }
-  if (options.retry !== undefined) {
-    throw new TxboxError(
-      'PROPAGATION_REFUSED',
-      'retry was asked for inside an open transaction, of which only the whole can be run again. Ask for it where the transaction begins.',
-    );
-  }
-}
-
-/** What a unit has that was begun without a level of its own: the server's or somebody's default. */
-async function levelOfSession({ session }: UnitOfWork): Promise<IsolationLevel> {
-  // On SQLite every transaction is serializable; what is written there must run on MySQL too.
-  if (session.dialect.name === 'sqlite') return 'REPEATABLE READ';
-  // Servers have the variable under one name or the other.
-  const [row] = await session.query("SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')");
-  const level = String(row?.[1]).replaceAll('-', ' ');
-  return level in STRENGTH ? (level as IsolationLevel) : 'REPEATABLE READ';
-}
-
-/** Only after an error that is known to have rolled everything back. */
-function mayRunAgain(resource: TransactionResource, error: unknown): boolean {
+/** Only after an error that is known to have rolled everything back, or where the next run finds out. */
+function mayRunAgain(resource: TransactionResource, error: unknown, idempotent: boolean): boolean {
+  if (isTxboxError(error, 'OUTCOME_UNKNOWN')) return idempotent;
   // Nothing was done yet when a transaction could not be begun: SQLite's writer was busy.
   const wrapped = isTxboxError(error, 'UNIT_DOOMED') || isTxboxError(error, 'DATABASE_UNAVAILABLE');
   const cause = wrapped ? error.cause : error;

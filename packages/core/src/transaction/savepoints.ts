@@ -1,6 +1,12 @@
+import { type Branch, isWithin } from './branch.ts';
+
 interface Mark {
   readonly name: string;
+  /** Whose work a rollback to it is meant to undo. */
+  readonly owner: Branch | undefined;
   readonly restore: (() => void)[];
+  /** Something was done since that is not the owner's. */
+  foreign: boolean;
 }
 
 const NAME = String.raw`(?:\x60([^\x60]+)\x60|"([^"]+)"|(\S+))$`;
@@ -10,8 +16,19 @@ const RELEASE = new RegExp(String.raw`^RELEASE\s+(?:SAVEPOINT\s+)?${NAME}`, 'i')
 
 /** The savepoints of a unit, and what else goes back when the unit rolls back to one of them (P-W8). */
 export class Savepoints {
+  readonly #undoneWithOthers: () => void;
   #marks: Mark[] = [];
   readonly #savers: (() => () => void)[] = [];
+
+  /** `undoneWithOthers` is called when a rollback undoes the work of another branch too. */
+  constructor(undoneWithOthers: () => void) {
+    this.#undoneWithOthers = undoneWithOthers;
+  }
+
+  /** Whether there is any. */
+  get any(): boolean {
+    return this.#marks.length > 0;
+  }
 
   /** `save` is called at each savepoint from now on; for those there are it is called at once. */
   register(save: () => () => void): void {
@@ -19,11 +36,16 @@ export class Savepoints {
     for (const mark of this.#marks) mark.restore.push(save());
   }
 
+  /** Something was done in `branch` that a rollback would undo. */
+  noteWork(branch: Branch | undefined): void {
+    for (const mark of this.#marks) if (!isWithin(branch, mark.owner)) mark.foreign = true;
+  }
+
   /** Takes note of a statement on savepoints that succeeded; `sql` without comments. */
-  notice(sql: string): void {
+  notice(sql: string, branch: Branch | undefined): void {
     const set = nameIn(SET, sql);
     if (set !== undefined) {
-      this.#marks.push({ name: set, restore: this.#savers.map((save) => save()) });
+      this.#marks.push({ name: set, owner: branch, restore: this.#savers.map((save) => save()), foreign: false });
       return;
     }
     const target = nameIn(ROLL_BACK_TO, sql);
@@ -35,8 +57,10 @@ export class Savepoints {
   /** The savepoint stays, those set after it are gone. */
   #rollBackTo(name: string): void {
     const at = this.#lastOf(name);
-    if (at < 0) return;
-    for (const restore of this.#marks[at]?.restore ?? []) restore();
+    const mark = this.#marks[at];
+    if (!mark) return;
+    if (mark.foreign) this.#undoneWithOthers();
+    for (const restore of mark.restore) restore();
     this.#dropFrom(at + 1);
   }
 

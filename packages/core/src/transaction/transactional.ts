@@ -1,33 +1,19 @@
-import { checkOptions, integerWithin, type OptionRule, objectValue, oneOf } from '../runtime/options.ts';
-import { chooseResource, type OutboxChoice, outboxChoice } from './live-outboxes.ts';
+import { idempotencyKey } from './idempotency-key.ts';
+import { chooseResource, chosenOutbox, type OutboxChoice, outboxChoice } from './live-outboxes.ts';
 import { type AnyMethod, type AsyncMethodDecorator, methodDecorator, refuseWithoutParentheses } from './method-decorator.ts';
 import { runTransaction } from './run-transaction.ts';
 import type { TransactionOptions } from './transaction.ts';
+import { checkMethodTransactionOptions } from './transaction-options.ts';
 
 /** What `@Transactional` takes. */
-export interface TransactionalOptions extends TransactionOptions {
+export interface TransactionalOptions extends Omit<TransactionOptions, 'idempotencyKey'> {
+  /** Makes the key of the method's arguments; the same key with other arguments is `IDEMPOTENCY_KEY_REUSED`. */
+  readonly idempotencyKey?: (...args: any[]) => string;
   /** The outbox whose database is meant: by name, or from the decorated object. Default: the open unit's, else the only one. */
   readonly on?: OutboxChoice;
 }
 
-const ISOLATION: OptionRule = oneOf('READ UNCOMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE');
-const RETRY: OptionRule = (value) => {
-  const problem = objectValue(value);
-  if (problem !== undefined) return problem;
-  const { maxAttempts, ...rest } = value as Record<string, unknown>;
-  const unknown = Object.keys(rest);
-  if (unknown.length > 0) return `has unknown keys ${unknown.join(', ')} (known: maxAttempts)`;
-  const wrong = integerWithin(1, 100)(maxAttempts);
-  return wrong === undefined ? undefined : `has a maxAttempts that ${wrong}`;
-};
-
-/** Checks the options of one transaction; throws `OPTIONS_INVALID`. */
-export function checkTransactionOptions(what: string, options: TransactionOptions): TransactionOptions {
-  return checkOptions<TransactionOptions>(what, options, {
-    rules: { isolationLevel: ISOLATION, retry: RETRY },
-    optional: ['isolationLevel', 'retry'],
-  });
-}
+const METHOD_RULES = { on: outboxChoice };
 
 /**
  * Runs the method in a transaction: the open one, or a new one that commits when the method's promise resolves and rolls
@@ -35,11 +21,8 @@ export function checkTransactionOptions(what: string, options: TransactionOption
  */
 export function Transactional(options: TransactionalOptions = {}, ...rest: never[]): AsyncMethodDecorator {
   refuseWithoutParentheses('@Transactional', [options, ...rest]);
-  const { on, ...transaction } = checkOptions<TransactionalOptions>('@Transactional', options, {
-    rules: { isolationLevel: ISOLATION, retry: RETRY, on: outboxChoice },
-    optional: ['isolationLevel', 'retry', 'on'],
-  });
-  return methodDecorator('@Transactional', (method) => transactionalMethod(method, on, transaction));
+  const checked = checkMethodTransactionOptions<TransactionalOptions>('@Transactional', options, METHOD_RULES);
+  return methodDecorator('@Transactional', (method, name) => transactionalMethod(method, name, checked));
 }
 
 const PART: unique symbol = Symbol.for('txbox.transactional-part') as never;
@@ -57,10 +40,18 @@ export function transactionalPart(method: AnyMethod): TransactionalPart | undefi
   return (method as { [PART]?: TransactionalPart })[PART];
 }
 
-function transactionalMethod(method: AnyMethod, on: OutboxChoice | undefined, options: TransactionOptions): AnyMethod {
-  const part: TransactionalPart = { method, around: (other) => transactionalMethod(other, on, options) };
+function transactionalMethod(method: AnyMethod, name: string, options: TransactionalOptions): AnyMethod {
+  const part: TransactionalPart = { method, around: (other) => transactionalMethod(other, name, options) };
+  const { on, idempotencyKey: keyOf, ...call } = options;
   const wrapper: AnyMethod = async function (this: unknown, ...args: unknown[]) {
-    return await runTransaction(chooseResource('@Transactional', on, this), options, async () => await method.apply(this, args));
+    const resource = chooseResource('@Transactional', on, this);
+    const sink = on === undefined ? undefined : chosenOutbox('@Transactional', on, this).sink;
+    const key = keyOf && idempotencyKey(`@Transactional on ${name}`, keyOf.apply(this, args), name, args);
+    return await runTransaction(
+      resource,
+      { ...call, ...(key && { idempotencyKey: key }), ...(sink && { sink }) },
+      async () => await method.apply(this, args),
+    );
   };
   return Object.defineProperty(wrapper, PART, { value: part });
 }

@@ -34,10 +34,13 @@ export class Mysql2Outbox extends Outbox<Mysql2Transaction, Mysql2Handle> {
       { plainQueries: 'join' },
     );
     const resource = poolResource(pool);
-    resource.configure({ plainQueries, onLockTimeout: common.onLockTimeout, logger: common.logger });
+    resource.configure({ plainQueries, onLockTimeout: common.onLockTimeout, logger: common.logger, unhandled: common.unhandled });
     super(common, {
       resource,
-      transactionOf: (unit, transaction) => ({ ...transaction, connection: unit.handle as PoolConnection }),
+      transactionOf: (unit, transaction) => ({
+        ...transaction,
+        connection: unit ? (unit.handle as PoolConnection) : plainConnection(pool),
+      }),
       foreignSession: async (handle) => {
         const session = await sessionOfConnection(handle);
         if (session === 'not a connection') {
@@ -51,6 +54,22 @@ export class Mysql2Outbox extends Outbox<Mysql2Transaction, Mysql2Handle> {
       },
     });
   }
+}
+
+/** What stands for the connection where no transaction is open: each statement on any connection of the pool. */
+function plainConnection(pool: Mysql2Pool): PoolConnection {
+  const plain = typeof pool.promise === 'function' ? pool.promise() : pool;
+  return new Proxy(plain, {
+    get: (target, name) => {
+      if (name !== 'query' && name !== 'execute') {
+        throw new TxboxError(
+          'NO_UNIT_OF_WORK',
+          `connection.${String(name)} was used where no transaction is open, as the propagation of this call allows: there are query and execute only.`,
+        );
+      }
+      return (...args: unknown[]) => (target as unknown as Record<string, (...all: unknown[]) => unknown>)[name]?.(...args);
+    },
+  }) as unknown as PoolConnection;
 }
 
 /** Creates the outbox of a mysql2 pool. Throws `OPTIONS_INVALID` with every problem. */

@@ -22,7 +22,7 @@ export class SqliteOutbox extends Outbox<SqliteTransaction, Database> {
       database: objectWith('prepare', 'exec', 'pragma'),
     });
     const resource = sqliteResource(database);
-    resource.configure({ onLockTimeout: common.onLockTimeout, logger: common.logger });
+    resource.configure({ onLockTimeout: common.onLockTimeout, logger: common.logger, unhandled: common.unhandled });
     super(common, {
       resource,
       transactionOf: (_unit, transaction) => ({ ...transaction, database }),

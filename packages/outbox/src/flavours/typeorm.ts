@@ -37,10 +37,10 @@ export class TypeormOutbox extends Outbox<TypeormTransaction, TypeormHandle> {
       { plainRepositories: 'join' },
     );
     const resource = typeormResource(dataSource);
-    resource.configure({ plainRepositories, onLockTimeout: common.onLockTimeout, logger: common.logger });
+    resource.configure({ plainRepositories, onLockTimeout: common.onLockTimeout, logger: common.logger, unhandled: common.unhandled });
     super(common, {
       resource,
-      transactionOf: (unit, transaction) => ({ ...transaction, manager: unit.handle as EntityManager }),
+      transactionOf: (unit, transaction) => ({ ...transaction, manager: (unit?.handle ?? dataSource.manager) as EntityManager }),
       foreignSession: (handle) => foreignSession(dataSource, handle),
     });
     this.manager = currentManager(dataSource);

@@ -1,11 +1,12 @@
 import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
-import { type Connect, runUnit } from '../open-unit.ts';
+import { runUnit } from '../open-unit.ts';
+import type { Connect } from '../unit-connection.ts';
 import type { TransactionResource } from '../unit-of-work.ts';
 import { exclusiveTurn } from './exclusive-turn.ts';
 import { Mutex } from './mutex.ts';
 import { resourceOf } from './resource-registry.ts';
 import { SqliteGate } from './sqlite-gate.ts';
-import { beginImmediate, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
+import { beginSqlite, endReadOnly, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
 import { StatementWatch } from './statement-watch.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
@@ -36,24 +37,28 @@ function makeSqliteResource(database: SqliteDatabase): SqliteResource {
     return {
       handle: database,
       session: gate.session,
-      begin: () => beginImmediate(database),
+      begin: () => beginSqlite(database, unit.readOnly),
       quiet: () => gate.quiet(),
       commit: () => gate.commit(),
       rollback: async () => {
         if (database.inTransaction) database.exec('ROLLBACK');
       },
-      release: async () => free(),
+      interrupt: () => undefined,
+      release: async () => {
+        if (unit.readOnly) endReadOnly(database);
+        free();
+      },
     };
   };
   const resource: SqliteResource = {
     key: database,
     kind: 'sqlite',
     dialect: sqliteDialect,
+    maxConnections: 1,
     configure: (given) => {
       settings = { ...settings, ...given };
     },
-    run: (options, fn, attempt = 1) =>
-      runUnit({ resource, connect, isolationLevel: options.isolationLevel, attempt, logger: settings.logger }, fn),
+    run: (options, fn, attempt = 1) => runUnit({ resource, connect, options, attempt, settings }, fn),
     withSession: async (fn) => {
       const free = await exclusiveTurn(mutex, database);
       try {

@@ -1,6 +1,5 @@
 import { TxboxError } from '../../runtime/error.ts';
-import { inHooksOf, unitsAround } from '../current-transaction.ts';
-import { isOver } from '../unit-of-work.ts';
+import { heldAround } from '../current-transaction.ts';
 import type { Mutex } from './mutex.ts';
 
 /**
@@ -14,8 +13,7 @@ export async function exclusiveTurn(mutex: Mutex, key: object): Promise<() => vo
 
 /** Throws `QUERY_OUTSIDE_UNIT` inside a unit that is not over, and in its hooks. */
 function refuseWaitingForItself(key: object): void {
-  const own = unitsAround(key).find((unit) => !isOver(unit.state) || inHooksOf(unit));
-  if (!own) return;
+  if (heldAround(key).length === 0) return;
   throw new TxboxError(
     'QUERY_OUTSIDE_UNIT',
     'A SQLite database has one connection, and the open transaction around this call has it: there is no outside to step to. ' +

@@ -3,9 +3,9 @@ import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
 import type { SqlSession } from '../../sql/session.ts';
 import { notSent, SERVER_STATUS_IN_TRANS } from '../doom.ts';
-import type { ConnectedUnit } from '../open-unit.ts';
+import type { ConnectedUnit } from '../unit-connection.ts';
 import { answerInContext, mysqlSession, refuseAutocommitOff, send, statusOf, type WireCommand, type WireConnection } from './mysql-wire.ts';
-import type { Passage, Sender, StatementWatch } from './statement-watch.ts';
+import type { Origin, Passage, StatementWatch } from './statement-watch.ts';
 
 /** The savepoint around a statement that may do anything to the transaction. */
 const PROBE = 'txbox_probe';
@@ -14,9 +14,7 @@ const PROBE = 'txbox_probe';
 interface Entry {
   readonly command: WireCommand;
   readonly sql: string;
-  readonly sender: Sender;
-  /** Handed over while the unit was open. */
-  readonly accepted: boolean;
+  readonly origin: Origin;
   /** The reader of its rows, when it is read as a stream. */
   stream?: { readonly destroyed: boolean; destroy(): void };
 }
@@ -41,6 +39,8 @@ export class MysqlGate {
   #sendingOwn = false;
   #asking = false;
   #status: number | undefined;
+  /** What the driver has, and has not answered. */
+  readonly #unanswered = new Set<WireCommand>();
   /** A statement that the driver has given up and the server has not. */
   #stuck = false;
   /** Why the connection can do nothing any more. */
@@ -91,6 +91,16 @@ export class MysqlGate {
     this.#abandonStream();
   }
 
+  /** Those who wait for an answer get `error` instead, and the connection is closed; nothing happens when nobody waits. */
+  interrupt(error: unknown): void {
+    if (this.#unanswered.size === 0) return;
+    const waiting = [...this.#unanswered];
+    this.#dead ??= { error };
+    this.#raw.destroy();
+    for (const command of waiting) refuse(command, error);
+    this.#lost(error);
+  }
+
   /** Steps aside; returns whether the connection may be used again. */
   leave(): boolean {
     const closed = this.#closed;
@@ -126,12 +136,12 @@ export class MysqlGate {
     // Ahead of what waits here.
     if (this.#asking) return this.#addCommand.call(this.#raw, command);
     answerInContext(command);
-    const sender: Sender = this.#sendingOwn ? 'framework' : this.#watch.sender();
+    const origin = this.#watch.origin(this.#sendingOwn ? 'framework' : undefined);
     const sql = command.sql ?? command.query ?? command.statement?.query ?? '';
-    const entry: Entry = { command, sql, sender, accepted: this.#unit.state === 'open' };
+    const entry: Entry = { command, sql, origin };
     rememberStream(entry);
     // COMMIT keeps its place while the unit is flushed.
-    if (sender === 'framework' && this.#unit.state === 'flushing') this.#send(entry, () => undefined);
+    if (origin.sender === 'framework' && this.#unit.state === 'flushing') this.#send(entry, () => undefined);
     else {
       this.#queue.push(entry);
       this.#next();
@@ -166,7 +176,7 @@ export class MysqlGate {
     }
     try {
       // What is no statement (a ping, the closing of a prepared one) passes like the framework's own.
-      passage = entry.sql === '' ? 'unwatched' : this.#watch.admit(entry.sql, entry.sender, entry.accepted);
+      passage = entry.sql === '' ? 'unwatched' : this.#watch.admit(entry.sql, entry.origin);
     } catch (error) {
       refuse(entry.command, error);
       done();
@@ -210,13 +220,14 @@ export class MysqlGate {
   }
 
   /** To the driver, and back: what is noticed here is noticed before the next statement goes and before the sender is told. */
-  #hand({ command, sql }: Entry, passage: Passage, done: () => void): void {
+  #hand({ command, sql, origin }: Entry, passage: Passage, done: () => void): void {
     let failed = false;
     let ask: { readonly error: unknown } | undefined;
     let settled = false;
     const settle = (): void => {
       if (settled) return;
       settled = true;
+      this.#unanswered.delete(command);
       this.#settleCurrent = undefined;
       if (ask && !this.#dead) this.#ask(sql, ask.error, done);
       else done();
@@ -247,12 +258,13 @@ export class MysqlGate {
     command.once('end', () => {
       if (!failed) {
         this.#status = status ?? this.#status;
-        this.#watch.succeeded(sql, passage, status);
+        this.#watch.succeeded(sql, passage, status, origin.branch);
         if (passage === 'COMMIT') this.#unit.committed();
       }
       settle();
     });
     this.#settleCurrent = settle;
+    this.#unanswered.add(command);
     // After its end the connection has an `addCommand` of its own that answers with the reason.
     (this.#closed ? this.#raw.addCommand : this.#addCommand).call(this.#raw, command);
   }

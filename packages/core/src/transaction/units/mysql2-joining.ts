@@ -17,6 +17,7 @@ export interface CorePool {
   getConnection(got: GotConnection): void;
   query(...args: unknown[]): unknown;
   releaseConnection(connection: unknown): void;
+  readonly config?: { readonly connectionLimit?: number };
 }
 
 /** How plain use of a pool is answered. */

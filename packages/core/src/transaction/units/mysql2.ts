@@ -1,7 +1,8 @@
 import { mysqlDialect } from '../../sql/dialects/mysql.ts';
 import type { SqlSession } from '../../sql/session.ts';
 import { SERVER_STATUS_IN_TRANS } from '../doom.ts';
-import { type Connect, runUnit } from '../open-unit.ts';
+import { runUnit } from '../open-unit.ts';
+import type { Connect } from '../unit-connection.ts';
 import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
 import { connected } from './database-unavailable.ts';
 import { guardedConnection } from './guarded-connection.ts';
@@ -71,7 +72,7 @@ function makePoolResource(pool: CorePool): PoolResource {
       session: gate.session,
       begin: async () => {
         if (unit.isolationLevel !== undefined) await send(raw, `SET TRANSACTION ISOLATION LEVEL ${unit.isolationLevel}`);
-        await send(raw, 'START TRANSACTION');
+        await send(raw, unit.readOnly ? 'START TRANSACTION READ ONLY' : 'START TRANSACTION');
         gate.refuseAutocommitOff();
       },
       quiet: () => gate.quiet(),
@@ -82,6 +83,7 @@ function makePoolResource(pool: CorePool): PoolResource {
         await gate.quietForRollback();
         await send(raw, 'ROLLBACK');
       },
+      interrupt: (error) => gate.interrupt(error),
       release: async (broken) => {
         raws.delete(unit);
         if (!gate.leave() || broken) pooled.destroy();
@@ -93,11 +95,11 @@ function makePoolResource(pool: CorePool): PoolResource {
     key: pool,
     kind: 'mysql2',
     dialect,
+    maxConnections: pool.config?.connectionLimit || Number.POSITIVE_INFINITY,
     configure: (given) => {
       settings = { ...settings, ...given };
     },
-    run: (options, fn, attempt = 1) =>
-      runUnit({ resource, connect, isolationLevel: options.isolationLevel, attempt, logger: settings.logger }, fn),
+    run: (options, fn, attempt = 1) => runUnit({ resource, connect, options, attempt, settings }, fn),
     withSession: async (fn) => {
       const raw = await connected('mysql2', coreConnection);
       try {

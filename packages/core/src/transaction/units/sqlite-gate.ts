@@ -1,7 +1,7 @@
 import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
 import type { SqlRow, SqlSession } from '../../sql/session.ts';
 import { SERVER_STATUS_IN_TRANS } from '../doom.ts';
-import type { ConnectedUnit } from '../open-unit.ts';
+import type { ConnectedUnit } from '../unit-connection.ts';
 import type { SqliteDatabase } from './sqlite-wire.ts';
 import type { Sender, StatementWatch } from './statement-watch.ts';
 
@@ -36,15 +36,21 @@ export class SqliteGate {
         this.run(sql, async () => ({ affectedRows: database.prepare(sql).run(...values).changes }), 'framework'),
       executeNow: (sql, values = []) => {
         this.doomUnlessOpen();
-        watch.admit(sql, 'framework');
+        watch.admit(sql, watch.origin('framework'));
         return { affectedRows: database.prepare(sql).run(...values).changes };
       },
+      queryNow: (sql, values = []) =>
+        database
+          .prepare(sql)
+          .raw(true)
+          .all(...values) as SqlRow[],
     };
   }
 
   /** Judges a statement, and runs it by `send`, which may take its time. */
-  async run<T>(sql: string, send: () => Promise<T>, sender: Sender = this.#watch.sender()): Promise<T> {
-    const passage = this.#watch.admit(sql, sender);
+  async run<T>(sql: string, send: () => Promise<T>, sender?: Sender): Promise<T> {
+    const origin = this.#watch.origin(sender);
+    const passage = this.#watch.admit(sql, origin);
     if (passage === 'COMMIT') {
       await this.commit();
       return undefined as T;
@@ -53,7 +59,7 @@ export class SqliteGate {
     this.#inFlight.add(answer);
     try {
       const result = await answer;
-      this.#watch.succeeded(sql, passage, this.#status);
+      this.#watch.succeeded(sql, passage, this.#status, origin.branch);
       return result;
     } catch (error) {
       this.#watch.failed(sql, passage, error);
@@ -75,7 +81,7 @@ export class SqliteGate {
     await this.#unit.flush();
     this.#unit.committing();
     this.#database.exec('COMMIT');
-    this.#watch.succeeded('COMMIT', 'COMMIT', undefined);
+    this.#watch.succeeded('COMMIT', 'COMMIT', undefined, undefined);
     this.#unit.committed();
   }
 

@@ -16,11 +16,26 @@ interface SqliteStatement {
   run(...values: unknown[]): { changes: number };
 }
 
+/** Begins a unit. One that only reads takes no lock that writers wait for, and the connection writes nothing until {@link endReadOnly}. */
+export async function beginSqlite(database: SqliteDatabase, readOnly: boolean): Promise<void> {
+  if (!readOnly) {
+    await beginImmediate(database);
+    return;
+  }
+  database.pragma('query_only = ON');
+  database.exec('BEGIN');
+}
+
+/** The connection may write again. */
+export function endReadOnly(database: SqliteDatabase): void {
+  database.pragma('query_only = OFF');
+}
+
 /**
  * BEGIN IMMEDIATE that waits for other connections without stopping the event loop, since the one in the way may be in
  * this process (P-W9). Waits as long as the connection's own `timeout` says, then throws what SQLite said.
  */
-export async function beginImmediate(database: SqliteDatabase): Promise<void> {
+async function beginImmediate(database: SqliteDatabase): Promise<void> {
   const waitMs = Number(database.pragma('busy_timeout', { simple: true }));
   const until = performance.now() + waitMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 20)) {

@@ -1,15 +1,28 @@
 import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
-import { inHooksOf } from '../current-transaction.ts';
+import type { Branch } from '../branch.ts';
+import { currentBranch, inHooksOf } from '../current-transaction.ts';
 import { afterError, doomOfStatus, type Judgement, judge, notSent, type OnLockTimeout, PLAIN } from '../doom.ts';
-import type { ConnectedUnit } from '../open-unit.ts';
 import { excerpt } from '../statement-text.ts';
+import type { ConnectedUnit } from '../unit-connection.ts';
 
 /** Who sends a statement: users, the hooks of a client that begins or ends the unit (and that client), or the framework. */
 export type Sender = 'user' | 'hook' | 'framework';
 
+/** Where a statement comes from, noted when it is handed over. */
+export interface Origin {
+  readonly sender: Sender;
+  /** The nested transaction it belongs to. */
+  readonly branch: Branch | undefined;
+  /** Handed over while the unit, and that nested transaction, were open. */
+  readonly accepted: boolean;
+}
+
 /** How a statement goes to the server: watched for what its text says, or not, or as the unit's own COMMIT, before which the unit must be flushed. */
 export type Passage = Judgement | 'unwatched' | 'COMMIT';
+
+/** What a rollback to a savepoint has nothing to undo of. */
+const HARMLESS = /^\s*(?:SELECT|SHOW|SAVEPOINT|RELEASE|ROLLBACK)\b/i;
 
 /** What the watch must know. */
 export interface WatchPlan {
@@ -33,9 +46,11 @@ export class StatementWatch {
     this.#plan = plan;
   }
 
-  /** Who is sending, for clients that do not say so. */
-  sender(): Sender {
-    return inHooksOf(this.#plan.unit) ? 'hook' : 'user';
+  /** Of a statement that is handed over now; `sender` for clients that do not say so themselves. */
+  origin(sender: Sender = inHooksOf(this.#plan.unit) ? 'hook' : 'user'): Origin {
+    const { unit } = this.#plan;
+    const branch = currentBranch(unit);
+    return { sender, branch, accepted: unit.state === 'open' && branch?.over !== true };
   }
 
   /** Whether ROLLBACK or COMMIT has been answered. */
@@ -45,10 +60,9 @@ export class StatementWatch {
 
   /**
    * Decides right before a statement is sent. Throws `UNIT_CLOSED` after the end, and `UNIT_DOOMED` in a doomed unit, where
-   * a statement would commit by itself, and for a text that would doom the unit. `accepted`: it was handed over while the
-   * unit was open, and has waited for others since.
+   * a statement would commit by itself, and for a text that would doom the unit.
    */
-  admit(sql: string, sender: Sender, accepted = false): Passage {
+  admit(sql: string, { sender, accepted }: Origin): Passage {
     const { unit } = this.#plan;
     switch (unit.state) {
       case 'beginning':
@@ -56,6 +70,7 @@ export class StatementWatch {
         this.#begun = /^(?:START|BEGIN)\b/i.test(sql);
         return 'unwatched';
       case 'open':
+        if (sender === 'user' && !accepted) throw this.#closed('a nested transaction that has ended');
         break;
       case 'closing':
         if (sender === 'user' && !accepted) throw this.#closed();
@@ -84,13 +99,14 @@ export class StatementWatch {
   }
 
   /** A statement succeeded. `serverStatus`: the flags of its OK packet, where there was one. */
-  succeeded(sql: string, passage: Passage, serverStatus: number | undefined): void {
+  succeeded(sql: string, passage: Passage, serverStatus: number | undefined, branch: Branch | undefined): void {
     const { unit } = this.#plan;
     if (passage === 'COMMIT' || /^ROLLBACK\s*$/i.test(sql)) this.#ended = true;
     if (typeof passage === 'string') return;
     const doom = serverStatus === undefined ? undefined : doomOfStatus(serverStatus, sql);
     if (doom) unit.doomWith(doom);
-    else for (const statement of passage.savepoints) unit.savepoints.notice(statement);
+    else for (const statement of passage.savepoints) unit.savepoints.notice(statement, branch);
+    if (unit.savepoints.any && !HARMLESS.test(sql)) unit.savepoints.noteWork(branch);
   }
 
   /** A statement failed. Returns true when the session must be asked whether it is still in the transaction. */
@@ -143,10 +159,10 @@ export class StatementWatch {
     if (doom) throw notSent(doom);
   }
 
-  #closed(): TxboxError {
+  #closed(what = `a transaction that is ${this.#plan.unit.state}`): TxboxError {
     return new TxboxError(
       'UNIT_CLOSED',
-      `A statement was sent through a transaction that is ${this.#plan.unit.state}: something was not awaited, or kept the transaction's manager or connection. ` +
+      `A statement was sent through ${what}: something was not awaited, or kept the transaction's manager or connection. ` +
         'Await everything inside the transaction, or step out of it on purpose with outbox.outside(fn).',
     );
   }

@@ -3,8 +3,9 @@ import { TxboxError } from '../../runtime/error.ts';
 import { mysqlDialect } from '../../sql/dialects/mysql.ts';
 import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
 import type { SqlSession } from '../../sql/session.ts';
-import { type Connect, type ConnectedUnit, runUnit, type UnitConnection } from '../open-unit.ts';
+import { runUnit } from '../open-unit.ts';
 import type { IsolationLevel } from '../transaction.ts';
+import type { Connect, ConnectedUnit, UnitConnection } from '../unit-connection.ts';
 import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
 import { connected } from './database-unavailable.ts';
 import { exclusiveTurn } from './exclusive-turn.ts';
@@ -16,7 +17,7 @@ import { sessionOfConnection } from './mysql2.ts';
 import { resourceOf } from './resource-registry.ts';
 import type { Runner } from './shared-runner.ts';
 import { SqliteGate } from './sqlite-gate.ts';
-import { beginImmediate, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
+import { beginSqlite, endReadOnly, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
 import { StatementWatch } from './statement-watch.ts';
 import { type JoinedRunner, joinedView, joinPlainUse, type PlainRepositories } from './typeorm-joining.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
@@ -97,6 +98,8 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
         handle: join(unit, runner),
         session: gate.session,
         begin: async () => {
+          // TypeORM has no option for it; this holds for the next transaction only.
+          if (unit.readOnly) await runner.query('SET TRANSACTION READ ONLY');
           await startTransaction(runner, unit.isolationLevel);
           gate.refuseAutocommitOff();
         },
@@ -106,6 +109,7 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
           await gate.quietForRollback();
           await rollBackOutermost(runner);
         },
+        interrupt: (error) => gate.interrupt(error),
         release: async (broken) => {
           joinedUnits.delete(unit);
           if (!gate.leave() || broken) native.destroy();
@@ -145,7 +149,7 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
     runner.query = (sql, parameters, structured) =>
       gate.run(sql, () =>
         // A deferred transaction's first write fails at once when another connection writes (P-W9).
-        sql === 'BEGIN TRANSACTION' ? beginImmediate(database) : query.call(runner, sql, parameters, structured),
+        sql === 'BEGIN TRANSACTION' ? beginSqlite(database, unit.readOnly) : query.call(runner, sql, parameters, structured),
       );
     return {
       handle: join(unit, runner),
@@ -158,9 +162,11 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
         await gate.quiet();
         if (database.inTransaction) await rollBackOutermost(runner);
       },
+      interrupt: () => undefined,
       release: async () => {
         joinedUnits.delete(unit);
         Reflect.deleteProperty(runner, 'query');
+        if (unit.readOnly) endReadOnly(database);
         putInOrder(runner, database);
         free();
       },
@@ -171,13 +177,17 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
     key: dataSource,
     kind: 'typeorm',
     dialect,
+    get maxConnections() {
+      return sqlite ? 1 : connectionLimitOf(dataSource);
+    },
     configure: (given) => {
       settings = { ...settings, ...given };
     },
     run: (options, fn, attempt = 1) => {
       const isolationLevel = options.isolationLevel ?? levelOf(dataSource);
       const connect = sqlite ? connectSqlite : connectMysql;
-      return runUnit({ resource, connect, isolationLevel, attempt, logger: settings.logger }, fn);
+      const given = isolationLevel === undefined ? options : { ...options, isolationLevel };
+      return runUnit({ resource, connect, options: given, attempt, settings }, fn);
     },
     withSession: async (fn) => {
       const free = await turn?.();
@@ -200,6 +210,12 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
 // DataSource-wide since TypeORM 1.
 function levelOf(dataSource: DataSource): IsolationLevel | undefined {
   return (dataSource.options as { isolationLevel?: IsolationLevel }).isolationLevel;
+}
+
+// Unknown where there is a cluster of pools.
+function connectionLimitOf({ driver }: DataSource): number {
+  const { pool } = driver as { pool?: { config?: { connectionLimit?: number } } };
+  return pool?.config?.connectionLimit || Number.POSITIVE_INFINITY;
 }
 
 function managerOf(dataSource: DataSource, runner: Runner): EntityManager {

@@ -9,7 +9,9 @@ export interface UnitSettings {
    */
   readonly onLockTimeout?: OnLockTimeout;
   readonly logger?: Logger;
+  /** Told what `afterCommit` callbacks and hooks after COMMIT throw, beside the logger; what it throws is logged. */
+  readonly unhandled?: (error: unknown) => void;
 }
 
 /** Settings with their defaults. */
-export const DEFAULT_UNIT_SETTINGS: Required<UnitSettings> = { onLockTimeout: 'doom', logger: defaultLogger };
+export const DEFAULT_UNIT_SETTINGS: Required<UnitSettings> = { onLockTimeout: 'doom', logger: defaultLogger, unhandled: () => undefined };
