@@ -11,6 +11,14 @@ import { backendUrl } from '../conformance/backend-url.ts';
 export const SERVERS: readonly (readonly [name: string, variable: string, service: string])[] = [
   ['MariaDB', 'TXBOX_TEST_MARIADB_URL', 'mariadb'],
   ['MySQL 9', 'TXBOX_TEST_MYSQL9_URL', 'mysql9'],
+  // The others in the full product.
+  ...(process.env['TXBOX_TEST_FULL'] === '1'
+    ? ([
+        ['MariaDB 11', 'TXBOX_TEST_MARIADB11_URL', 'mariadb11'],
+        ['MySQL 5.7', 'TXBOX_TEST_MYSQL57_URL', 'mysql57'],
+        ['MySQL 8.0', 'TXBOX_TEST_MYSQL80_URL', 'mysql80'],
+      ] as const)
+    : []),
 ];
 
 type Typeorm = typeof typeorm1;

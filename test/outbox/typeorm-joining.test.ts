@@ -1,4 +1,4 @@
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { Transactional } from '@txbox/core';
 import { Publishes } from '@txbox/outbox';
 import type { Repository } from 'typeorm';
@@ -210,22 +210,101 @@ describe.each(LANES)('%s', (_name, server, typeorm) => {
       expect(await database.events()).toEqual(['a', 'e']);
     });
 
-    it('of nested transactions that run at the same time doom the whole', async () => {
+    it('of nested transactions that are asked for at the same time come one after another', async () => {
       const { outbox, dataSource, database } = service;
-      const nested = new EventEmitter();
-      const bothBegun = Promise.all([once(nested, 'a'), once(nested, 'b')]);
+      const open = new Set<string>();
       const run = (id: string): Promise<void> =>
         dataSource.transaction(async (manager) => {
+          open.add(id);
           await manager.insert('Order', { id, amount: 1 });
-          nested.emit(id);
-          await bothBegun;
-          if (id === 'a') throw new Error('declined');
+          outbox.add(Placed, { id });
+          expect([...open]).toEqual([id]);
+          open.delete(id);
+          if (id === 'b') throw new Error('declined');
         });
-      await expect(outbox.transaction(() => Promise.allSettled([run('a'), run('b')]))).rejects.toMatchObject({
-        code: 'UNIT_DOOMED',
-        message: expect.stringContaining('nested transactions'),
+      const outcomes = await outbox.transaction(() => Promise.allSettled(['a', 'b', 'c'].map(run)));
+      expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+      expect([await database.orders(), await database.events()]).toEqual([
+        ['a', 'c'],
+        ['a', 'c'],
+      ]);
+    });
+
+    it('of query runners that overlap doom the whole', async () => {
+      const { outbox, dataSource, database } = service;
+      const overlapping = outbox.transaction(async () => {
+        const one = dataSource.createQueryRunner();
+        const other = dataSource.createQueryRunner();
+        await one.startTransaction();
+        await other.startTransaction();
+        await dataSource.query("INSERT INTO orders VALUES ('a', 1)");
+        await one.commitTransaction();
+        await other.commitTransaction();
       });
+      await expect(overlapping).rejects.toMatchObject({ code: 'UNIT_DOOMED', message: expect.stringContaining('nested transactions') });
       expect(await database.orders()).toEqual([]);
+    });
+
+    it('that roll back what somebody else did beside them doom the whole', async () => {
+      const { outbox, dataSource, database } = service;
+      for (const beside of ['a row', 'an event'] as const) {
+        const begun = Promise.withResolvers<void>();
+        const done = Promise.withResolvers<void>();
+        const both = outbox.transaction((tx) =>
+          Promise.allSettled([
+            dataSource.transaction(async (manager) => {
+              await manager.insert('Order', { id: 'nested', amount: 1 });
+              begun.resolve();
+              await done.promise;
+              throw new Error('declined');
+            }),
+            (async () => {
+              await begun.promise;
+              if (beside === 'a row') await tx.manager.insert('Order', { id: 'beside', amount: 1 });
+              else tx.add(Placed, { id: 'beside' });
+              done.resolve();
+            })(),
+          ]),
+        );
+        await expect(both).rejects.toMatchObject({ code: 'UNIT_DOOMED', message: expect.stringContaining('another branch') });
+        expect([await database.orders(), await database.events()]).toEqual([[], []]);
+      }
+    });
+
+    it('keep what somebody else did beside them when they do not roll back, or only looked', async () => {
+      const { outbox, dataSource, database } = service;
+      const begun = Promise.withResolvers<void>();
+      const done = Promise.withResolvers<void>();
+      await outbox.transaction((tx) =>
+        Promise.allSettled([
+          dataSource.transaction(async (manager) => {
+            await manager.insert('Order', { id: 'nested', amount: 1 });
+            begun.resolve();
+            await done.promise;
+            await dataSource
+              .transaction(async () => {
+                await dataSource.query("INSERT INTO orders VALUES ('inner', 1)");
+                throw new Error('declined');
+              })
+              .catch(() => undefined);
+          }),
+          (async () => {
+            await begun.promise;
+            await tx.manager.insert('Order', { id: 'beside', amount: 1 });
+            tx.add(Placed, { id: 'beside' });
+            done.resolve();
+          })(),
+        ]),
+      );
+      expect([await database.orders(), await database.events()]).toEqual([['beside', 'nested'], ['beside']]);
+    });
+
+    it('refuse a stricter isolation level, which TypeORM would drop', async () => {
+      const { outbox, dataSource } = service;
+      await outbox.transaction({ isolationLevel: 'READ COMMITTED' }, async () => {
+        await expect(dataSource.transaction('SERIALIZABLE', async () => undefined)).rejects.toMatchObject({ code: 'ISOLATION_TOO_WEAK' });
+        await dataSource.transaction('READ COMMITTED', async () => undefined);
+      });
     });
   });
 

@@ -1,6 +1,10 @@
 import { isTxboxError, TxboxError } from '../../runtime/error.ts';
-import { currentUnit, inHooksOf, unitsAround } from '../current-transaction.ts';
+import { currentUnit, inHooksOf, insideUnit, unitsAround } from '../current-transaction.ts';
 import { notSent } from '../doom.ts';
+import { refuseWhatCannotJoin } from '../joining.ts';
+import { inTurn } from '../nested.ts';
+import type { IsolationLevel } from '../transaction.ts';
+import type { ConnectedUnit } from '../unit-connection.ts';
 import type { UnitOfWork } from '../unit-of-work.ts';
 import { type Runner, SharedRunner } from './shared-runner.ts';
 
@@ -17,7 +21,7 @@ interface JoinableDataSource {
 
 /** What users of a unit share. */
 export interface JoinedRunner {
-  readonly unit: UnitOfWork;
+  readonly unit: ConnectedUnit;
   readonly runner: Runner;
   /** The manager of a view. */
   readonly managerOf: (view: Runner) => unknown;
@@ -52,8 +56,14 @@ export function joinedView(joined: JoinedRunner): Runner {
       throw isTxboxError(driverError) ? driverError : error;
     }
   };
+  let refused = false;
   const endNested = (work: () => Promise<void>): Promise<void> =>
     guarded(async () => {
+      if (refused) {
+        // TypeORM rolls back also what could not begin.
+        refused = false;
+        throw new TxboxError('NO_OPEN_TRANSACTION', 'No nested transaction was begun here that could be ended.');
+      }
       if (nested.at(-1) !== view) {
         unit.doomWith({
           reason:
@@ -69,6 +79,10 @@ export function joinedView(joined: JoinedRunner): Runner {
     stream: (...args: Parameters<Runner['stream']>) => guarded(() => runner.stream(...args)),
     startTransaction: (...args: unknown[]) =>
       guarded(async () => {
+        refused = true;
+        // TypeORM drops it silently in a nested transaction.
+        if (typeof args[0] === 'string') await refuseWhatCannotJoin(unit, { isolationLevel: args[0] as IsolationLevel });
+        refused = false;
         await runner.startTransaction(...args);
         nested.push(view);
       }),
@@ -98,6 +112,24 @@ export function joinedView(joined: JoinedRunner): Runner {
     },
   });
   return view;
+}
+
+/** An EntityManager, as far as nested transactions need it. */
+interface TransactionalManager {
+  transaction(...args: never[]): Promise<unknown>;
+}
+
+/**
+ * Makes `manager.transaction()` run its function in a branch of the unit, one after another: a savepoint alone cannot tell
+ * its own work from that of others who run beside it. `unitNow`: the unit that the call takes part in, if any.
+ */
+export function branchNested<M extends TransactionalManager>(manager: M, unitNow: () => ConnectedUnit | undefined): M {
+  const transaction = manager.transaction.bind(manager);
+  manager.transaction = (...args) => {
+    const unit = unitNow();
+    return unit ? inTurn(unit, (branch) => insideUnit(unit, () => transaction(...args), branch)) : transaction(...args);
+  };
+  return manager;
 }
 
 /** How plain use of a DataSource is answered. */

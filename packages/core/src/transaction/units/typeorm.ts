@@ -3,6 +3,7 @@ import { TxboxError } from '../../runtime/error.ts';
 import { mysqlDialect } from '../../sql/dialects/mysql.ts';
 import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
 import type { SqlSession } from '../../sql/session.ts';
+import { currentUnit } from '../current-transaction.ts';
 import { runUnit } from '../open-unit.ts';
 import type { IsolationLevel } from '../transaction.ts';
 import type { Connect, ConnectedUnit, UnitConnection } from '../unit-connection.ts';
@@ -19,7 +20,7 @@ import type { Runner } from './shared-runner.ts';
 import { SqliteGate } from './sqlite-gate.ts';
 import { beginSqlite, endReadOnly, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
 import { StatementWatch } from './statement-watch.ts';
-import { type JoinedRunner, joinedView, joinPlainUse, type PlainRepositories } from './typeorm-joining.ts';
+import { branchNested, type JoinedRunner, joinedView, joinPlainUse, type PlainRepositories } from './typeorm-joining.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
 /** What may be set for the units of a DataSource. */
@@ -65,16 +66,23 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
     turn,
   });
 
-  const join = (unit: UnitOfWork, runner: Runner): EntityManager => {
+  branchNested(dataSource.manager, () => {
+    const unit = settings.plainRepositories === 'join' ? currentUnit(dataSource) : undefined;
+    return unit?.accepts ? joinedUnits.get(unit)?.unit : undefined;
+  });
+
+  const join = (unit: ConnectedUnit, runner: Runner): EntityManager => {
+    const managerOfView = (view: Runner): EntityManager =>
+      branchNested(managerOf(dataSource, view), () => (unit.accepts ? unit : undefined));
     const joined: JoinedRunner = {
       unit,
       runner,
-      managerOf: (view) => managerOf(dataSource, view),
+      managerOf: managerOfView,
       guarded: (native) => (sqlite ? native : guardedConnection(native as object, unit)),
       nested: [],
     };
     joinedUnits.set(unit, joined);
-    return managerOf(dataSource, joinedView(joined));
+    return managerOfView(joinedView(joined));
   };
 
   // It may be initialized after the outbox was created.
