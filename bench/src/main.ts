@@ -1,50 +1,58 @@
-// `npm run bench -- relay [--rows N] [--rounds N] [--keys N] [--json]`: ratios measured in one run, variants interleaved round by round.
+// `npm run bench -- outbox|relay [options] [--json]`: ratios measured in one run, variants interleaved round by round.
 // Addresses of the servers come from the environment (TXBOX_TEST_MARIADB_URL, TXBOX_TEST_KAFKA_BROKERS), else from `npm run services`.
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type BenchReport, textOf } from './bench-result.ts';
+import { benchOutbox } from './outbox.ts';
 import { benchRelay } from './relay.ts';
+import { addressesOf } from './servers.ts';
 
-const usage = 'usage: npm run bench -- relay [--rows N] [--rounds N] [--keys N] [--json]';
+const usage = `usage: npm run bench -- outbox [--rounds N] [--quick] [--json]
+       npm run bench -- relay [--rows N] [--rounds N] [--keys N] [--quick] [--json]
+`;
+const OUTBOX_ROUNDS = { usual: 45, quick: 6 };
+const RELAY_SIZES = { usual: { rows: 20_000, rounds: 5, keys: 1_000 }, quick: { rows: 5_000, rounds: 3, keys: 1_000 } };
+const progress = (text: string): void => void process.stderr.write(`${text}\n`);
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    rows: { type: 'string', default: '20000' },
-    rounds: { type: 'string', default: '5' },
-    keys: { type: 'string', default: '1000' },
+    rows: { type: 'string' },
+    rounds: { type: 'string' },
+    keys: { type: 'string' },
+    quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
-const sizes = { rows: Number(values.rows), rounds: Number(values.rounds), keys: Number(values.keys) };
+const sizes = Object.entries({ rows: values.rows, rounds: values.rounds, keys: values.keys }).filter(([, size]) => size !== undefined);
+const given: Partial<Record<string, number>> = Object.fromEntries(sizes.map(([name, size]) => [name, Number(size)]));
+const speed = values.quick ? 'quick' : 'usual';
 
-if (positionals.join() !== 'relay' || Object.values(sizes).some((size) => !Number.isInteger(size) || size < 1)) {
-  process.stderr.write(`${usage}\n`);
+const benches: Readonly<Record<string, { readonly takes: readonly string[]; run(): Promise<BenchReport> }>> = {
+  outbox: {
+    takes: ['rounds'],
+    run: () => {
+      const { mariadb: url } = addressesOf('mariadb');
+      return benchOutbox({ url, rounds: OUTBOX_ROUNDS[speed], ...given, progress });
+    },
+  },
+  relay: {
+    takes: ['rows', 'rounds', 'keys'],
+    run: () => {
+      const { mariadb: url, kafka } = addressesOf('mariadb', 'kafka');
+      return benchRelay({ ...RELAY_SIZES[speed], ...given, url, brokers: kafka.split(','), progress });
+    },
+  },
+};
+
+const bench = benches[positionals.join()];
+const sizesAreRight = Object.entries(given).every(
+  ([name, size]) => bench?.takes.includes(name) && Number.isInteger(size) && Number(size) > 0,
+);
+if (!bench || !sizesAreRight) {
+  process.stderr.write(usage);
   process.exitCode = 2;
 } else {
-  const { url, brokers } = servers();
-  const result = await benchRelay({ ...sizes, url, brokers, progress: (text) => process.stderr.write(`${text}\n`) });
-  if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
-  else
-    process.stdout.write(
-      `relay / raw producer: ${result.ratio.toFixed(2)} (relay ${result.relayPerSecond}/s, raw ${result.rawPerSecond}/s, medians)\n`,
-    );
-}
-
-function servers(): { url: string; brokers: string[] } {
-  const wanted = ['TXBOX_TEST_MARIADB_URL', 'TXBOX_TEST_KAFKA_BROKERS'] as const;
-  const env = { ...process.env };
-  if (wanted.some((name) => !env[name])) {
-    const script = join(import.meta.dirname, '../../tools/services.mjs');
-    const output = execFileSync(process.execPath, [script, 'start', 'mariadb', 'kafka'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    for (const line of output.split('\n')) {
-      const at = line.indexOf('=');
-      if (at > 0) env[line.slice(0, at)] = line.slice(at + 1);
-    }
-  }
-  const [url, brokers] = wanted.map((name) => env[name]);
-  if (!url || !brokers) throw new Error('the servers have no addresses');
-  return { url, brokers: brokers.split(',') };
+  const report = await bench.run();
+  if (values.json) process.stderr.write(textOf(report));
+  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : textOf(report));
 }

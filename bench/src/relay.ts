@@ -6,6 +6,7 @@ import { createOutbox } from '@txbox/outbox/mysql2';
 import { createRelay } from '@txbox/relay';
 import { Kafka, logLevel, type Producer } from 'kafkajs';
 import { createConnection, createPool } from 'mysql2/promise';
+import { type BenchReport, median, ratioResult } from './bench-result.ts';
 
 /** What is measured: a backlog published by the relay beside the same records sent by the client alone. */
 export interface RelayBench {
@@ -17,23 +18,12 @@ export interface RelayBench {
   readonly progress: (text: string) => void;
 }
 
-/** Rates are events per second, medians of the rounds; `ratio` is the median of the rounds' own ratios. */
-export interface RelayBenchResult {
-  readonly bench: 'relay';
-  readonly rows: number;
-  readonly keys: number;
-  readonly rounds: number;
-  readonly relayPerSecond: number;
-  readonly rawPerSecond: number;
-  readonly ratio: number;
-}
-
 const PARTITIONS = 8;
 const PAYLOAD_BYTES = 300;
 const BATCH_ROWS = 500;
 
 /** Measures in a database and topics of its own, which are removed afterwards. */
-export async function benchRelay({ url, brokers, rows, rounds, keys, progress }: RelayBench): Promise<RelayBenchResult> {
+export async function benchRelay({ url, brokers, rows, rounds, keys, progress }: RelayBench): Promise<BenchReport> {
   const name = `txbox_bench_${randomBytes(4).toString('hex')}`;
   const connection = await createConnection(url);
   await connection.query(`CREATE DATABASE ${name}`);
@@ -94,13 +84,22 @@ export async function benchRelay({ url, brokers, rows, rounds, keys, progress }:
     await admin.disconnect();
   }
   return {
-    bench: 'relay',
-    rows,
-    keys,
-    rounds,
-    relayPerSecond: perSecond(rows, median(measured.map(({ relay }) => relay))),
-    rawPerSecond: perSecond(rows, median(measured.map(({ raw }) => raw))),
-    ratio: median(measured.map(({ relay, raw }) => raw / relay)),
+    results: [
+      ratioResult(
+        {
+          id: 'B1',
+          floor: 0.6,
+          goal: 0.85,
+          better: 'higher',
+          note: `events per second of the relay / of the bare client, ${rows} rows of ${PAYLOAD_BYTES} bytes on ${keys} keys, kafkajs`,
+        },
+        measured.map(({ relay, raw }) => raw / relay),
+      ),
+    ],
+    variants: [
+      { variant: 'relay', events: rows, eventsPerSecond: perSecond(rows, median(measured.map(({ relay }) => relay))) },
+      { variant: 'bare client', events: rows, eventsPerSecond: perSecond(rows, median(measured.map(({ raw }) => raw))) },
+    ],
   };
 }
 
@@ -130,9 +129,4 @@ async function sendAll(
 
 function perSecond(rows: number, ms: number): number {
   return Math.round((rows * 1_000) / ms);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
