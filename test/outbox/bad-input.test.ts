@@ -3,53 +3,10 @@ import { createOutbox as createMysql2Outbox } from '@txbox/outbox/mysql2';
 import { createOutbox as createSqliteOutbox } from '@txbox/outbox/sqlite';
 import { createOutbox as createTypeormOutbox } from '@txbox/outbox/typeorm';
 import * as typeorm1 from 'typeorm';
-import * as typeorm03 from 'typeorm03';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { dataSourceOf, Placed, SERVERS, type ServiceDatabase, startService } from './lane.ts';
-import { startPoolService } from './mysql2-lane.ts';
-
-/** What bad input is tried on: a service that writes orders and events. */
-interface Subject {
-  readonly database: ServiceDatabase;
-  readonly outbox: Pick<Awaited<ReturnType<typeof startService>>['outbox'], 'add' | 'transaction' | 'migrate' | 'close' | 'outside'>;
-  /** Writes an order by plain use, in the open transaction if there is one. */
-  place(id: string): Promise<unknown>;
-  /** Runs `work` in a transaction that the framework did not begin, with what `addTo` takes of it. */
-  foreign(work: (addTo: (id: string) => Promise<unknown>) => Promise<void>): Promise<void>;
-  close(): Promise<void>;
-}
-
-async function typeormSubject(server: (typeof SERVERS)[number], typeorm: typeof typeorm1): Promise<Subject> {
-  const service = await startService(server, typeorm);
-  return {
-    ...service,
-    place: (id) => service.orders.insert({ id, amount: 1 }),
-    foreign: (work) => service.dataSource.transaction((manager) => work((id) => service.outbox.addTo(manager, Placed, { id }))),
-  };
-}
-
-async function mysql2Subject(server: (typeof SERVERS)[number]): Promise<Subject> {
-  const service = await startPoolService(server, 'promise');
-  return {
-    ...service,
-    outbox: service.outbox as unknown as Subject['outbox'],
-    place: (id) => service.pool.query('INSERT INTO orders VALUES (?, 1)', [id]),
-    foreign: async (work) => {
-      const connection = await service.pool.getConnection();
-      await connection.beginTransaction();
-      await work((id) => service.outbox.addTo(connection, Placed, { id }));
-      await connection.commit();
-      connection.release();
-    },
-  };
-}
-
-const SUBJECTS = SERVERS.flatMap((server) => [
-  [`TypeORM 1 on ${server[0]}`, () => typeormSubject(server, typeorm1)] as const,
-  [`TypeORM 0.3 on ${server[0]}`, () => typeormSubject(server, typeorm03 as unknown as typeof typeorm1)] as const,
-  [`mysql2 on ${server[0]}`, () => mysql2Subject(server)] as const,
-]);
+import { dataSourceOf, Placed, SERVERS, startService } from './lane.ts';
+import { SUBJECTS, type Subject } from './subject.ts';
 
 const Checked = defineEvent('checked', { topic: 'orders', schema: z.object({ id: z.string() }), key: (payload) => payload.id });
 const Loose = defineEvent('loose', { topic: 'orders', key: (_payload: unknown) => 'loose' });

@@ -181,7 +181,8 @@ describe.each(LANES)('%s', (_name, server, typeorm) => {
   ])('a statement that ends nothing dooms nothing: %s', async (sql) => {
     const { outbox, database } = service;
     await outbox.transaction(async (tx) => {
-      await tx.manager.query(sql);
+      // MySQL 5.7 and 8.0 with GTIDs refuse some of them in a transaction, which dooms nothing either.
+      await tx.manager.query(sql).catch((error: Error) => expect(error.message).toContain('GTID consistency'));
       tx.add(Placed, { id: 'a' });
     });
     expect(await database.events()).toEqual(['a']);

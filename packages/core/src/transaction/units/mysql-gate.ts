@@ -37,6 +37,7 @@ export class MysqlGate {
   #queue: Entry[] = [];
   #current: Entry | undefined;
   #sendingOwn = false;
+  #left = false;
   #asking = false;
   #status: number | undefined;
   /** What the driver has, and has not answered. */
@@ -58,7 +59,11 @@ export class MysqlGate {
     this.#raw = raw;
     this.#unit = unit;
     this.#watch = watch;
-    this.session = mysqlSession(dialect, (sql, values) => this.#own(() => send(raw, sql, values)));
+    this.session = mysqlSession(dialect, async (sql, values) => {
+      // By then the connection is somebody else's.
+      if (this.#left) throw new TxboxError('UNIT_CLOSED', `The transaction is over (${unit.state}): await everything inside it.`);
+      return await this.#own(() => send(raw, sql, values));
+    });
     this.#addCommand = raw.addCommand;
     this.#wasOwn = Object.hasOwn(raw, 'addCommand');
     this.#hook = (command) => this.#add(command);
@@ -103,6 +108,7 @@ export class MysqlGate {
 
   /** Steps aside; returns whether the connection may be used again. */
   leave(): boolean {
+    this.#left = true;
     const closed = this.#closed;
     if (this.#raw.addCommand === this.#hook) {
       if (this.#wasOwn) this.#raw.addCommand = this.#addCommand;
