@@ -91,7 +91,7 @@ describe.each(SUBJECTS)('bad input with %s', (_name, start) => {
       await subject.foreign(async (addTo) => {
         await subject.place('beside');
         expect(() => outbox.add(Placed, { id: 'a' })).toThrowError(outside);
-        await addTo('foreign');
+        await addTo(Placed, 'foreign');
       });
       await outbox.transaction(async () => {
         outbox.outside(() => expect(() => outbox.add(Placed, { id: 'a' })).toThrowError(outside));

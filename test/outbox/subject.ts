@@ -1,7 +1,8 @@
+import type { EventDefinition } from '@txbox/core';
 import type { TypeormOutbox, TypeormOutboxOptions } from '@txbox/outbox/typeorm';
 import * as typeorm1 from 'typeorm';
 import * as typeorm03 from 'typeorm03';
-import { Placed, SERVERS, type ServiceDatabase, startService } from './lane.ts';
+import { SERVERS, type ServiceDatabase, startService } from './lane.ts';
 import { startPoolService } from './mysql2-lane.ts';
 
 type Server = (typeof SERVERS)[number];
@@ -14,6 +15,9 @@ export interface SubjectOptions {
   readonly url?: (url: string) => Promise<string>;
 }
 
+/** Adds an event about an order. */
+export type AddTo = (event: EventDefinition<string, { id: string }>, id: string) => Promise<unknown>;
+
 /** A service that writes orders and events, whatever it is made of. */
 export interface Subject {
   readonly database: ServiceDatabase;
@@ -23,7 +27,7 @@ export interface Subject {
   /** A statement by plain use; resolves to its rows. */
   query(sql: string): Promise<Record<string, unknown>[]>;
   /** Runs `work` in a transaction that the framework did not begin, with what `addTo` takes of it. */
-  foreign(work: (addTo: (id: string) => Promise<unknown>) => Promise<void>): Promise<void>;
+  foreign(work: (addTo: AddTo) => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -38,7 +42,7 @@ async function typeormSubject(
     ...service,
     place: (id) => service.orders.insert({ id, amount: 1 }),
     query: (sql) => service.dataSource.query(sql),
-    foreign: (work) => service.dataSource.transaction((manager) => work((id) => service.outbox.addTo(manager, Placed, { id }))),
+    foreign: (work) => service.dataSource.transaction((manager) => work((event, id) => service.outbox.addTo(manager, event, { id }))),
   };
 }
 
@@ -56,7 +60,7 @@ async function mysql2Subject(server: Server, { outbox, connections = 4, url }: S
     foreign: async (work) => {
       const connection = await service.pool.getConnection();
       await connection.beginTransaction();
-      await work((id) => service.outbox.addTo(connection, Placed, { id }));
+      await work((event, id) => service.outbox.addTo(connection, event, { id }));
       await connection.commit();
       connection.release();
     },
