@@ -1,5 +1,4 @@
 export { outboxComponent } from './migrations/outbox-component.ts';
-export { type ResolvedOutboxOptions, resolveOutboxOptions } from './outbox-options.ts';
 export {
   type OutboxBacklog,
   type OutboxInspector,

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers';
 import { type Clock, systemClock } from './clock.ts';
 import { type BackoffOptions, backoffMs } from './retry-policy.ts';
 
