@@ -2,9 +2,10 @@ export { type DatabaseSection, databaseSection } from './commands/database-secti
 export type { Codec } from './contract/codec.ts';
 export { decodeMessage, decodePayload, headerOf } from './contract/decode-message.ts';
 export { encodeMessage } from './contract/encode-message.ts';
+export { type Envelope, envelopeRule, sourceOf } from './contract/envelope.ts';
 export { type EventDefinition, noEventBecause, type PayloadInputOf, type PayloadOf } from './contract/event.ts';
 export { decodeHeaders, encodeHeaders, headerBlockBytes } from './contract/header-block.ts';
-export { HEADER, isReservedHeader } from './contract/headers.ts';
+export { CLOUD_EVENTS_HEADER, HEADER, isReservedHeader } from './contract/headers.ts';
 export { jsonCodec } from './contract/json-codec.ts';
 export { bucketOf, murmur2 } from './contract/key-hash.ts';
 export type { AddOptions, EncodedMessage, HeaderValue, Message } from './contract/message.ts';
@@ -45,7 +46,7 @@ export { type DatabaseOptions, openDatabase } from './sql/open-database.ts';
 export type { Database, OwnedSession, SqlResult, SqlRow, SqlSession, SqlValue } from './sql/session.ts';
 export { type DriverError, driverErrorOf } from './sql/sql-error.ts';
 export { DEFAULT_TABLE_PREFIX, type TableNames, tableNames, tablePrefix } from './sql/table-names.ts';
-export { currentUnit, innermostOpenUnit, insideUnit, outsideUnit } from './transaction/current-transaction.ts';
+export { currentUnit, heldAround, innermostOpenUnit, insideUnit, outsideUnit } from './transaction/current-transaction.ts';
 export type { OnLockTimeout } from './transaction/doom.ts';
 export { type EventSink, eventSinkOf, type IdempotencyKey, registerEventSink } from './transaction/event-sink.ts';
 export { idempotencyKey } from './transaction/idempotency-key.ts';
@@ -58,10 +59,12 @@ export {
   registerLiveOutbox,
 } from './transaction/live-outboxes.ts';
 export { type AnyMethod, type AsyncMethodDecorator, methodDecorator, refuseWithoutParentheses } from './transaction/method-decorator.ts';
+export { runUnit, type UnitPlan } from './transaction/open-unit.ts';
 export { runTransaction, type TransactionCall } from './transaction/run-transaction.ts';
 export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';
 export { checkTransactionOptions } from './transaction/transaction-options.ts';
 export { Transactional, type TransactionalOptions, type TransactionalPart, transactionalPart } from './transaction/transactional.ts';
+export type { Connect, ConnectedUnit, UnitConnection } from './transaction/unit-connection.ts';
 export type { Doom, TransactionResource, UnitOfWork, UnitOptions, UnitState } from './transaction/unit-of-work.ts';
 export { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './transaction/units/unit-settings.ts';
 export type { Delivery, WireHeader } from './transport/delivery.ts';

@@ -166,11 +166,14 @@ class Attempt {
   }
 
   #handlerContext(unit: UnitOfWork, work: Work, signal: AbortSignal): HandlerContext {
+    const { message } = work;
+    // What a handler adds belongs to what its message belongs to, and comes from it.
+    const chain = { correlationId: message.correlationId ?? message.id, causationId: message.id };
     return {
-      message: work.message,
+      message,
       attempt: this.#run.attemptOf(work),
       signal,
-      add: (event, payload, options) => eventSinkOf(unit).add(unit, event, payload, options),
+      add: (event, payload, options) => eventSinkOf(unit).add(unit, event, payload, { ...chain, ...options }),
       [this.#context.handleName]: unit.handle,
     };
   }

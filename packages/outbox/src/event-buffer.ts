@@ -21,6 +21,8 @@ export interface BufferPlan {
   readonly writer: OutboxWriter;
   readonly sequences: OutboxSequences;
   readonly tablePrefix: string;
+  /** CloudEvents' source, where events are written so. */
+  readonly source: string | undefined;
   /** Told after COMMIT which shards have something new; never awaited. */
   readonly wake: (shards: readonly number[]) => void;
 }
@@ -71,12 +73,17 @@ export class EventBuffer {
         { details: { event: event.name } },
       );
     }
-    const message = encodeMessage(event, payload, options);
+    const message = this.encode(event, payload, options);
     const buffer = this.#bufferOf(unit);
     buffer.messages.push({ message, strict: event.strictOrder });
     unit.noteWork();
     if (unit.session.executeNow) this.#writeNow(unit, buffer);
     return messageIdFromBytes(message.id);
+  }
+
+  /** The final form of an event; throws what is wrong with it. */
+  encode(event: EventDefinition, payload: unknown, options?: AddOptions): EncodedMessage {
+    return encodeMessage(event, payload, options, this.#plan.source);
   }
 
   /** Writes one message at once into a transaction that somebody else ends. */

@@ -3,6 +3,8 @@ import {
   checkOptions,
   DEFAULT_TABLE_PREFIX,
   defaultLogger,
+  type Envelope,
+  envelopeRule,
   flag,
   integerWithin,
   type Logger,
@@ -33,6 +35,11 @@ export interface OutboxOptions {
   readonly wake?: boolean;
   /** Told what `afterCommit` callbacks and hooks after COMMIT throw, beside the logger: the transaction is committed by then. */
   readonly unhandled?: (error: unknown) => void;
+  /**
+   * How events' own facts are written: as headers `txbox-…` (default), or as CloudEvents in the Kafka binding's binary mode.
+   * Consumers read both.
+   */
+  readonly envelope?: Envelope;
   /** Bounds of what is kept of transactions with an `idempotencyKey`. */
   readonly idempotency?: Partial<IdempotencySettings>;
 }
@@ -73,6 +80,7 @@ export function resolveOutboxOptions<Own extends object>(
       onLockTimeout: oneOf('doom', 'continue'),
       wake: flag,
       unhandled: callable,
+      envelope: envelopeRule,
       idempotency: idempotencyRule,
     } as { readonly [Key in keyof All]-?: OptionRule },
     defaults: {
@@ -82,6 +90,7 @@ export function resolveOutboxOptions<Own extends object>(
       onLockTimeout: 'doom',
       wake: true,
       unhandled: () => undefined,
+      envelope: 'txbox',
       idempotency: IDEMPOTENCY,
       ...defaults,
     } as Partial<All>,

@@ -6,7 +6,6 @@ import {
   currentUnit,
   type EventDefinition,
   type EventSink,
-  encodeMessage,
   idempotencyKey,
   innermostOpenUnit,
   type LiveOutbox,
@@ -19,6 +18,7 @@ import {
   registerLiveOutbox,
   runTransaction,
   type SqlSession,
+  sourceOf,
   systemClock,
   type Transaction,
   type TransactionOptions,
@@ -85,6 +85,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
       writer: writer ?? outboxWriter(options.tablePrefix),
       sequences: sequences ?? outboxSequences(options.tablePrefix),
       tablePrefix: options.tablePrefix,
+      source: sourceOf(options.envelope, options.name),
       wake: (shards) => this.#wake?.wake(shards),
     });
     this.#buffer = buffer;
@@ -153,7 +154,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
    */
   async addTo<E extends EventDefinition>(handle: Handle, event: E, payload: PayloadInputOf<E>, options?: AddOptions): Promise<MessageId> {
     this.#refuseClosed();
-    const message = encodeMessage(event, payload, options);
+    const message = this.#buffer.encode(event, payload, options);
     await this.#buffer.write(await this.#flavour.foreignSession(handle), message, event.strictOrder);
     return messageIdFromBytes(message.id);
   }

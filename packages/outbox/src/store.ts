@@ -1,4 +1,5 @@
 export { outboxComponent } from './migrations/outbox-component.ts';
+export { type ResolvedOutboxOptions, resolveOutboxOptions } from './outbox-options.ts';
 export {
   type OutboxBacklog,
   type OutboxInspector,

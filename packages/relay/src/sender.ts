@@ -1,7 +1,9 @@
 import {
+  CLOUD_EVENTS_HEADER,
   type Clock,
   decodeHeaders,
   HEADER,
+  headerOf,
   isTxboxError,
   type Logger,
   type Publisher,
@@ -230,6 +232,9 @@ export class Sender {
 /** Wire headers as `add` encoded them, and the sequence number, which is known only after the INSERT (P-T5). */
 function headersOf({ row }: QueuedRow): readonly WireHeader[] {
   const headers = decodeHeaders(row.headers);
-  if (row.sequence !== null) headers.push([HEADER.sequence, Buffer.from(String(row.sequence))]);
+  if (row.sequence !== null) {
+    const cloudEvent = headerOf(headers, CLOUD_EVENTS_HEADER.id) !== undefined;
+    headers.push([cloudEvent ? CLOUD_EVENTS_HEADER.sequence : HEADER.sequence, Buffer.from(String(row.sequence))]);
+  }
   return headers;
 }

@@ -1,4 +1,11 @@
+export { type AddedEvent, type AnyOutbox, addedEvents, clearAdded, type EventsSource } from './added-event.ts';
+export type { Processor, Pushed } from './delivery-queue.ts';
+export { type Drained, type DrainOptions, drain } from './drain.ts';
+export { type ExpectAddedOptions, type ExpectedPayload, expectAdded, expectNotAdded } from './expect-added.ts';
 export { MemoryInboxStore, MemoryInboxTransaction } from './memory/memory-inbox-store.ts';
 export { MemoryLeaseStore } from './memory/memory-lease-store.ts';
 export { MemoryLog, type MemoryPublisherOptions, type PublishFaults } from './memory/memory-log.ts';
 export { MemoryOutbox, type MemoryOutboxOptions, MemoryOutboxTransaction } from './memory/memory-outbox.ts';
+export type { PartialPayload } from './payload-match.ts';
+export { createMemoryInbox, type MemoryInboxSettings } from './test-inbox.ts';
+export { createMemoryOutbox, type MemoryOutboxSettings, type TestOutbox } from './test-outbox.ts';

@@ -1,28 +1,30 @@
+import { isUtf8 } from 'node:buffer';
 import { TxboxError } from '../runtime/error.ts';
 import type { WireHeader } from '../transport/delivery.ts';
 import { type EventDefinition, noEventBecause } from './event.ts';
 import { headerBlockBytes } from './header-block.ts';
-import { HEADER, isReservedHeader } from './headers.ts';
+import { CLOUD_EVENTS_HEADER, HEADER, isReservedHeader, MAX_CORRELATION } from './headers.ts';
 import type { AddOptions, EncodedMessage, HeaderValue } from './message.ts';
-import { messageIdToBytes, newMessageIdBytes } from './message-id.ts';
+import { messageIdFromBytes, messageIdToBytes, newMessageIdBytes } from './message-id.ts';
+import { currentTraceContext } from './trace-context.ts';
 import { validatePayload } from './validate-payload.ts';
 
 const MAX_KEY_BYTES = 255;
 const MAX_AGGREGATE_ID = 255;
 /** What the column `headers` (BLOB) holds. */
 const MAX_HEADER_BYTES = 65_535;
-const ADD_OPTIONS: ReadonlySet<string> = new Set<keyof AddOptions>(['headers', 'key', 'id', 'occurredAt']);
+const ADD_OPTIONS: ReadonlySet<string> = new Set<keyof AddOptions>(['headers', 'key', 'id', 'occurredAt', 'correlationId', 'causationId']);
 
-/** Headers that are the same for every message of an event, by event. */
-const fixedHeaders = new WeakMap<EventDefinition, readonly WireHeader[]>();
+/** Headers that are the same for every message of an event, by event, and by source where they are CloudEvents'. */
+const fixedHeaders = new WeakMap<EventDefinition, Map<string | undefined, readonly WireHeader[]>>();
 
 /**
  * The final, encoded form of a message (P-T5, P-W1): validates (what the validator returns is sent), encodes and checks
- * every limit. Synchronous, touches nothing. Throws `PAYLOAD_INVALID`, `PAYLOAD_NOT_ENCODABLE`, `MESSAGE_TOO_LARGE`,
+ * every limit. `source`: the headers are CloudEvents' attributes, from there. Synchronous, touches nothing. Throws `PAYLOAD_INVALID`, `PAYLOAD_NOT_ENCODABLE`, `MESSAGE_TOO_LARGE`,
  * `KEY_INVALID`, `AGGREGATE_INVALID`, `HEADER_INVALID`, `MESSAGE_ID_INVALID`, `OPTIONS_INVALID`, or `EVENT_INVALID` for what
  * is no event.
  */
-export function encodeMessage(event: EventDefinition, payload: unknown, options: AddOptions = {}): EncodedMessage {
+export function encodeMessage(event: EventDefinition, payload: unknown, options: AddOptions = {}, source?: string): EncodedMessage {
   if (typeof (event as Partial<EventDefinition> | undefined)?.codec?.encode !== 'function') {
     throw new TxboxError('EVENT_INVALID', `add ${noEventBecause(event) ?? 'takes an event with a codec'}`);
   }
@@ -36,8 +38,21 @@ export function encodeMessage(event: EventDefinition, payload: unknown, options:
   const id = options.id === undefined ? newMessageIdBytes() : messageIdToBytes(options.id);
   const aggregateId = event.aggregate === undefined ? null : aggregateIdOf(event, value);
   const key = keyOf(event, value, options);
-  const headers: WireHeader[] = [[HEADER.id, id], ...fixedHeadersOf(event), [HEADER.occurredAt, occurredAtOf(event, options)]];
-  if (aggregateId !== null) headers.push([HEADER.aggregateId, Buffer.from(aggregateId)]);
+  const names = source === undefined ? HEADER : CLOUD_EVENTS_NAMES;
+  const headers: WireHeader[] = [
+    [names.id, source === undefined ? id : Buffer.from(messageIdFromBytes(id), 'latin1')],
+    ...fixedHeadersOf(event, source),
+    [names.occurredAt, occurredAtOf(event, options)],
+  ];
+  if (aggregateId !== null) headers.push([names.aggregateId, Buffer.from(aggregateId)]);
+  if (source !== undefined && key !== null && isUtf8(key)) headers.push([CLOUD_EVENTS_HEADER.partitionKey, key]);
+  if (options.correlationId !== undefined) headers.push([names.correlationId, correlation(event, 'correlationId', options)]);
+  if (options.causationId !== undefined) headers.push([names.causationId, correlation(event, 'causationId', options)]);
+  const trace = currentTraceContext();
+  if (trace) {
+    headers.push([names.traceparent, Buffer.from(trace.traceparent, 'latin1')]);
+    if (trace.tracestate !== undefined) headers.push([names.tracestate, Buffer.from(trace.tracestate, 'latin1')]);
+  }
   if (event.headers !== undefined || options.headers !== undefined) {
     const own = { ...event.headers?.(value), ...options.headers };
     for (const name in own) headers.push(userHeader(event, name, own[name] as HeaderValue));
@@ -56,19 +71,45 @@ export function encodeMessage(event: EventDefinition, payload: unknown, options:
   };
 }
 
-function fixedHeadersOf(event: EventDefinition): readonly WireHeader[] {
-  let headers = fixedHeaders.get(event);
+/** CloudEvents' names of the same facts. */
+const CLOUD_EVENTS_NAMES = {
+  ...CLOUD_EVENTS_HEADER,
+  occurredAt: CLOUD_EVENTS_HEADER.time,
+  aggregateId: CLOUD_EVENTS_HEADER.subject,
+};
+
+function fixedHeadersOf(event: EventDefinition, source: string | undefined): readonly WireHeader[] {
+  let bySource = fixedHeaders.get(event);
+  if (bySource === undefined) {
+    bySource = new Map();
+    fixedHeaders.set(event, bySource);
+  }
+  let headers = bySource.get(source);
   if (headers === undefined) {
+    const names = source === undefined ? HEADER : CLOUD_EVENTS_NAMES;
     const fixed: WireHeader[] = [
-      [HEADER.type, Buffer.from(event.name)],
-      [HEADER.version, Buffer.from(String(event.version))],
+      [names.type, Buffer.from(event.name)],
+      [names.version, Buffer.from(String(event.version))],
       [HEADER.contentType, Buffer.from(event.codec.contentType)],
     ];
-    if (event.aggregate !== undefined) fixed.push([HEADER.aggregateType, Buffer.from(event.aggregate.type)]);
+    if (event.aggregate !== undefined) fixed.push([names.aggregateType, Buffer.from(event.aggregate.type)]);
+    if (source !== undefined) {
+      fixed.push([CLOUD_EVENTS_HEADER.specversion, Buffer.from('1.0')], [CLOUD_EVENTS_HEADER.source, Buffer.from(source)]);
+    }
     headers = fixed;
-    fixedHeaders.set(event, headers);
+    bySource.set(source, headers);
   }
   return headers;
+}
+
+function correlation(event: EventDefinition, name: 'correlationId' | 'causationId', options: AddOptions): Buffer {
+  const value: unknown = options[name];
+  if (typeof value === 'string' && value !== '' && value.length <= MAX_CORRELATION) return Buffer.from(value, 'utf8');
+  const got = typeof value === 'string' ? `${value.length}` : value === null ? 'null' : typeof value;
+  throw new TxboxError(
+    'OPTIONS_INVALID',
+    `${name} of event ${event.name} must be a text of 1 to ${MAX_CORRELATION} characters, got ${got}.`,
+  );
 }
 
 function encodePayload(event: EventDefinition, value: unknown): Buffer {

@@ -40,6 +40,11 @@ export interface EventOptions<In, Out> {
   readonly maxBytes?: number;
   /** Default {@link jsonCodec}. */
   readonly codec?: Codec<Out>;
+  /**
+   * How decoded payloads of older versions become today's: for each version from the oldest that may still come, what makes
+   * one of the next version. The last step's result is validated by the schema.
+   */
+  readonly upcast?: Readonly<Record<number, (payload: any) => unknown>>;
 }
 
 /** A typed event contract shared by the service that adds it and the services that handle it. */
@@ -54,6 +59,7 @@ export interface EventDefinition<Name extends string = string, In = any, Out = a
   readonly strictOrder: boolean;
   readonly maxBytes: number;
   readonly codec: Codec<Out>;
+  readonly upcast: Readonly<Record<number, (payload: any) => unknown>> | undefined;
 }
 
 /** What `add` takes for an event. */
@@ -103,6 +109,31 @@ const codecRule: OptionRule = (value) =>
   objectWith('encode', 'decode')(value) ??
   (typeof (value as Codec).contentType === 'string' && (value as Codec).contentType !== '' ? undefined : 'must have a contentType');
 
+const upcastRule: OptionRule = (value) => {
+  const problem = objectValue(value);
+  if (problem !== undefined) return problem;
+  for (const [version, step] of Object.entries(value as object)) {
+    if (!/^[1-9]\d{0,9}$/.test(version)) return `has the key ${JSON.stringify(version)}, and keys are versions`;
+    if (typeof step !== 'function') return `has no function for version ${version}`;
+  }
+  return undefined;
+};
+
+/** Steps must lead from each version to the next, up to the event's own. */
+function checkSteps(options: EventOptions<any, any>, report: (problem: string) => void): void {
+  const versions = Object.keys(options.upcast ?? {})
+    .map(Number)
+    .toSorted((one, other) => one - other);
+  const [oldest] = versions;
+  if (oldest === undefined) return;
+  const { version = 1 } = options;
+  if (versions.some((from) => from >= version))
+    report(`upcast has a step from version ${versions.at(-1)}, and the event is version ${version}`);
+  for (let from = oldest; from < version; from += 1) {
+    if (!versions.includes(from)) report(`upcast has no step from version ${from}, which those before it lead to`);
+  }
+}
+
 /**
  * Defines an event. The name is unique among the events of a topic, 1 to 255 characters without white space.
  * Throws `EVENT_INVALID` with all problems at once.
@@ -121,7 +152,8 @@ export function defineEvent(name: string, options: EventOptions<any, any>): Even
     code: 'EVENT_INVALID',
     problems: named ? [] : [`the name must have 1 to ${MAX_NAME} characters and no white space`],
     defaults: { version: 1, strictOrder: false, maxBytes: DEFAULT_MAX_BYTES, codec: jsonCodec },
-    optional: ['schema', 'aggregate', 'headers'],
+    optional: ['schema', 'aggregate', 'headers', 'upcast'],
+    across: checkSteps,
     rules: {
       topic: topicRule,
       version: integerWithin(1, 0x7fff_ffff),
@@ -132,6 +164,7 @@ export function defineEvent(name: string, options: EventOptions<any, any>): Even
       strictOrder: flag,
       maxBytes: integerWithin(1, 0x3fff_ffff),
       codec: codecRule,
+      upcast: upcastRule,
     },
   });
   return Object.freeze({
@@ -145,6 +178,7 @@ export function defineEvent(name: string, options: EventOptions<any, any>): Even
     strictOrder: checked.strictOrder as boolean,
     maxBytes: checked.maxBytes as number,
     codec: checked.codec as Codec,
+    upcast: checked.upcast,
   });
 }
 

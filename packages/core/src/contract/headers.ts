@@ -24,6 +24,35 @@ export const HEADER = {
   tracestate: 'tracestate',
 } as const;
 
+/**
+ * What stands in their place in the CloudEvents envelope: the attributes of CloudEvents 1.0 in its Kafka binding's binary
+ * mode, with the documented extensions "partitioning", "sequence", "correlation" and "distributed tracing", and two of our own.
+ */
+export const CLOUD_EVENTS_HEADER = {
+  specversion: 'ce_specversion',
+  /** The message id as a UUID. */
+  id: 'ce_id',
+  source: 'ce_source',
+  type: 'ce_type',
+  /** Our extension: version of the event definition, decimal. */
+  version: 'ce_txboxversion',
+  /** Our extension. */
+  aggregateType: 'ce_aggregatetype',
+  /** The aggregate's id. */
+  subject: 'ce_subject',
+  time: 'ce_time',
+  /** Where the key is UTF-8. */
+  partitionKey: 'ce_partitionkey',
+  correlationId: 'ce_correlationid',
+  causationId: 'ce_causationid',
+  sequence: 'ce_sequence',
+  traceparent: 'ce_traceparent',
+  tracestate: 'ce_tracestate',
+} as const;
+
+/** Most characters of a correlation or causation id. */
+export const MAX_CORRELATION = 255;
+
 const RESERVED_PREFIX = /^(?:txbox-|ce_)/i;
 const RESERVED_NAMES: ReadonlySet<string> = new Set([HEADER.contentType, HEADER.traceparent, HEADER.tracestate]);
 

@@ -14,6 +14,10 @@ export interface AddOptions {
   readonly id?: string;
   /** When it happened, default now. */
   readonly occurredAt?: Date;
+  /** What the message belongs to, 1 to 255 characters: a request, a process. A handler's `ctx.add` passes on that of its message. */
+  readonly correlationId?: string;
+  /** What led to the message, 1 to 255 characters. A handler's `ctx.add` gives the id of its message. */
+  readonly causationId?: string;
 }
 
 /** A message in its final, encoded form: a row of the outbox without its position (P-T5). */
@@ -42,4 +46,6 @@ export interface Message {
   readonly value: Buffer | null;
   readonly headers: readonly WireHeader[];
   readonly occurredAt: Date;
+  readonly correlationId: string | undefined;
+  readonly causationId: string | undefined;
 }

@@ -30,6 +30,7 @@ export const ERROR_CODES = {
   PAYLOAD_INVALID: { retryable: false },
   PAYLOAD_NOT_ENCODABLE: { retryable: false },
   PAYLOAD_NOT_DECODABLE: { retryable: false },
+  VERSION_UNSUPPORTED: { retryable: false },
   MESSAGE_TOO_LARGE: { retryable: false },
   KEY_INVALID: { retryable: false },
   AGGREGATE_INVALID: { retryable: false },

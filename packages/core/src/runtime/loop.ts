@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import { type Clock, systemClock } from './clock.ts';
 import { type BackoffOptions, backoffMs } from './retry-policy.ts';
 
