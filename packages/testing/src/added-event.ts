@@ -104,7 +104,7 @@ export function refuseNoOutbox(caller: string, outbox: AnyOutbox): void {
 }
 
 /** Throws inside an open transaction of that outbox. */
-export function refuseOpenTransaction(caller: string, outbox: AnyOutbox): void {
+function refuseOpenTransaction(caller: string, outbox: AnyOutbox): void {
   if (!currentUnit(outbox.resource.key)?.accepts) return;
   throw new Error(
     `${caller} was called inside an open transaction of outbox ${JSON.stringify(outbox.name)}: its events are not committed yet, and may never be. ` +

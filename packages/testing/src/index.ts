@@ -6,6 +6,6 @@ export { MemoryInboxStore, MemoryInboxTransaction } from './memory/memory-inbox-
 export { MemoryLeaseStore } from './memory/memory-lease-store.ts';
 export { MemoryLog, type MemoryPublisherOptions, type PublishFaults } from './memory/memory-log.ts';
 export { MemoryOutbox, type MemoryOutboxOptions, MemoryOutboxTransaction } from './memory/memory-outbox.ts';
-export type { PartialPayload } from './payload-match.ts';
+export type { PartialPayload, PayloadMatcher } from './payload-match.ts';
 export { createMemoryInbox, type MemoryInboxSettings } from './test-inbox.ts';
 export { createMemoryOutbox, type MemoryOutboxSettings, type TestOutbox } from './test-outbox.ts';

@@ -4,13 +4,20 @@ import { inspect } from 'node:util';
  * What a payload is compared with: any part of it. An object matches one that has its properties, an array one of the same
  * length. Matchers of test frameworks (`expect.any(String)`, `expect.stringContaining(…)`) may stand anywhere.
  */
-export type PartialPayload<T> = T extends Date | Uint8Array
-  ? T
-  : T extends readonly unknown[]
-    ? { readonly [Index in keyof T]: PartialPayload<T[Index]> }
-    : T extends object
-      ? { readonly [Key in keyof T]?: PartialPayload<T[Key]> }
-      : T;
+export type PartialPayload<T> =
+  | PayloadMatcher
+  | (T extends Date | Uint8Array
+      ? T
+      : T extends readonly unknown[]
+        ? { readonly [Index in keyof T]: PartialPayload<T[Index]> }
+        : T extends object
+          ? { readonly [Key in keyof T]?: PartialPayload<T[Key]> }
+          : T);
+
+/** A matcher of Jest, Vitest or another framework, by its shape. */
+export interface PayloadMatcher {
+  asymmetricMatch(actual: unknown): boolean;
+}
 
 /** What differs at one place of a payload. */
 export interface Difference {
@@ -20,9 +27,8 @@ export interface Difference {
   readonly text: string;
 }
 
-/** Matchers of Jest, Vitest and others, by their shape. */
-interface Matcher {
-  asymmetricMatch(actual: unknown): boolean;
+/** What such matchers tell of themselves. */
+interface Matcher extends PayloadMatcher {
   toString(): string;
   toAsymmetricMatcher?(): string;
   /** What it compares with. */
