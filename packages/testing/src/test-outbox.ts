@@ -5,7 +5,7 @@ import { clearAdded } from './added-event.ts';
 import { memoryResource } from './memory/memory-resource.ts';
 
 /** What {@link createMemoryOutbox} takes: all of it is optional. */
-export interface MemoryOutboxSettings extends Pick<OutboxOptions, 'idempotency' | 'unhandled'> {
+export interface MemoryOutboxSettings extends Pick<OutboxOptions, 'envelope' | 'idempotency' | 'unhandled'> {
   /** Name for decorators' `on` and for messages. Default `default`. */
   readonly name?: string;
   /** Default: warnings and errors, as text on stderr. */
@@ -21,7 +21,7 @@ export interface MemoryOutboxSettings extends Pick<OutboxOptions, 'idempotency' 
 export class TestOutbox extends Outbox<Transaction, object> {
   constructor(settings: MemoryOutboxSettings = {}) {
     const options = resolveOutboxOptions(settings, {}, { wake: false } as object);
-    const resource = memoryResource({ logger: options.logger, unhandled: options.unhandled });
+    const resource = memoryResource({ logger: options.logger, unhandled: options.unhandled }, options.tablePrefix);
     super(options, {
       resource,
       transactionOf: (_unit, transaction) => transaction,
@@ -43,8 +43,10 @@ export class TestOutbox extends Outbox<Transaction, object> {
   async clear(): Promise<void> {
     await clearAdded(this);
     await this.resource.withSession(async (session) => {
-      const tables = await session.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'txbox@_%' ESCAPE '@'");
-      for (const [name] of tables) if (name !== 'txbox_meta') await session.execute(`DELETE FROM ${String(name)}`);
+      const tables = await session.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'");
+      for (const [name] of tables) {
+        if (name !== `${this.sink.tablePrefix}meta`) await session.execute(`DELETE FROM \`${String(name)}\``);
+      }
     });
   }
 }

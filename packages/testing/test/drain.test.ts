@@ -113,6 +113,26 @@ describe('drain', () => {
     expect(numbers).toEqual(['1', '2', '3']);
   });
 
+  it('brings events in the CloudEvents envelope, and from older versions', async () => {
+    const Old = defineEvent('moved', { topic: 'places', key: (place: { city: string }) => place.city });
+    const New = defineEvent('moved', {
+      topic: 'places',
+      version: 2,
+      key: (place: { city: string; country: string }) => place.city,
+      upcast: { 1: (place: { city: string }) => ({ ...place, country: 'unknown' }) },
+    });
+    const clouds = createMemoryOutbox({ name: 'clouds', envelope: 'cloudevents' });
+    const seen: unknown[] = [];
+    const inbox = createMemoryInbox({ outbox: clouds }).on(New, (place) => void seen.push(place));
+    await clouds.transaction(async () => void clouds.add(Old, { city: 'Graz' }));
+    const moved = { city: 'Graz', country: 'unknown' };
+    expect(await expectAdded(clouds, New, { city: 'Graz' })).toEqual([moved]);
+    const { published } = await drain({ outbox: clouds, inboxes: [inbox] });
+    expect(published).toMatchObject([{ type: 'moved', version: 1, payload: { city: 'Graz' }, headers: {} }]);
+    expect(seen).toEqual([moved]);
+    await clouds.close();
+  });
+
   it('tells a handler what is not there in memory', async () => {
     class WithDatabase {
       @Handles(OrderPaid)

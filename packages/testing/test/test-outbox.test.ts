@@ -106,6 +106,35 @@ describe('createMemoryOutbox', () => {
     await expectAdded(outbox, OrderPaid, { orderId: 'after' }, { times: 1 });
   });
 
+  it('keeps the events of many transactions at once, each with its own', async () => {
+    const outbox = createMemoryOutbox();
+    const ids = Array.from({ length: 50 }, (_, index) => String(index));
+    await Promise.all(
+      ids.map((id) =>
+        outbox.transaction({ idempotencyKey: id }, async () => {
+          outbox.add(OrderPaid, paid(id));
+          await new Promise((resolve) => setImmediate(resolve));
+          outbox.add(InvoiceSent, { orderId: id });
+        }),
+      ),
+    );
+    const added = (await addedEvents(outbox)).map(({ type, key }) => `${type} ${key}`);
+    expect(added).toHaveLength(100);
+    for (const id of ids) expect(added[added.indexOf(`order.paid ${id}`) + 1]).toBe(`invoice.sent ${id}`);
+  });
+
+  it('lets go of a transaction that has timed out while it waited for another', async () => {
+    const outbox = createMemoryOutbox();
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const first = outbox.transaction({ idempotencyKey: 'first' }, () => gate);
+    const second = outbox.transaction({ idempotencyKey: 'second', timeoutMs: 1 }, async () => void outbox.add(OrderPaid, paid('late')));
+    await expect(second).rejects.toMatchObject({ code: 'UNIT_TIMED_OUT' });
+    open();
+    await first;
+    await outbox.transaction(async () => void outbox.add(OrderPaid, paid('after')));
+    expect((await addedEvents(outbox, OrderPaid)).map(({ payload }) => payload.orderId)).toEqual(['after']);
+  });
+
   it('rolls a nested transaction back that began before anything was written', async () => {
     const outbox = createMemoryOutbox();
     await outbox.transaction(async () => {

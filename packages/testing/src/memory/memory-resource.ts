@@ -30,12 +30,12 @@ export interface MemoryResource extends TransactionResource {
  * Any number of units may be open at once, as on a server: what they add waits in them, and the database is theirs alone
  * only from their first statement on, which is in most of them the INSERT before COMMIT.
  */
-export function memoryResource(settings: Required<Pick<UnitSettings, 'logger' | 'unhandled'>>): MemoryResource {
+export function memoryResource(settings: Required<Pick<UnitSettings, 'logger' | 'unhandled'>>, tablePrefix: string): MemoryResource {
   const database = new MemoryDatabase();
   const turns = new Turns(database);
   let installed: Promise<unknown> | undefined;
   const install = async (): Promise<void> => {
-    installed ??= migrate(database.session(), [coreComponent, outboxComponent, inboxComponent]);
+    installed ??= migrate(database.session(), [coreComponent, outboxComponent, inboxComponent], { tablePrefix });
     await installed;
   };
   const connect: Connect = async (unit) => {
