@@ -130,7 +130,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
    */
   add<E extends EventDefinition>(event: E, payload: PayloadInputOf<E>, options?: AddOptions): MessageId {
     this.#refuseClosed();
-    const unit = currentUnit(this.resource.key);
+    const unit = currentUnit(this.resource.key) ?? this.resource.ambientUnit?.();
     if (unit) return this.#buffer.add(unit, event, payload, options);
     if (innermostOpenUnit()) {
       throw new TxboxError(
@@ -143,7 +143,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
     throw new TxboxError(
       'NO_UNIT_OF_WORK',
       `Event ${event.name} was added outside of a transaction of outbox ${JSON.stringify(this.name)}. ` +
-        'Use outbox.transaction(fn) or @Transactional; inside dataSource.transaction() or another transaction that is not ours, use await outbox.addTo(handle, event, payload).',
+        "Use outbox.transaction(fn) or @Transactional; inside dataSource.transaction() or another transaction that is not ours, use await outbox.addTo(handle, event, payload), or createOutbox({ currentManager }) for a framework's.",
       { details: { event: event.name, outbox: this.name } },
     );
   }

@@ -93,12 +93,13 @@ function publishing(decorator: string, event: EventDefinition, payloads: Payload
 }
 
 function openUnit(decorator: string, event: EventDefinition, options: PublishesOptions, self: unknown): UnitOfWork {
-  const unit = currentUnit(chooseResource(decorator, options.on, self).key);
+  const resource = chooseResource(decorator, options.on, self);
+  const unit = currentUnit(resource.key) ?? resource.ambientUnit?.();
   if (unit?.accepts) return unit;
   throw new TxboxError(
     'NO_UNIT_OF_WORK',
     `${decorator}(${event.name}): the method was called outside of a transaction, so there is nothing the event could commit with. ` +
-      'Decorate it with @Transactional too, or call it inside outbox.transaction(fn).',
+      `Decorate it with @Transactional too, or call it inside outbox.transaction(fn). Of another framework's @Transactional it must stand below.`,
     { details: { event: event.name } },
   );
 }

@@ -45,7 +45,7 @@ export function chosenOutbox(decorator: string, on: OutboxChoice, self: unknown)
 
 /**
  * The resource a decorated method runs on: of the outbox that `on` chooses, else of the open unit, else of the only live
- * outbox. Throws `OUTBOX_NOT_CREATED` or `OUTBOX_AMBIGUOUS`, which list the names there are.
+ * outbox, or the only one in whose database another framework has a transaction open. Throws `OUTBOX_NOT_CREATED` or `OUTBOX_AMBIGUOUS`, which list the names there are.
  */
 export function chooseResource(decorator: string, on: OutboxChoice | undefined, self: unknown): TransactionResource {
   if (on !== undefined) return chosenOutbox(decorator, on, self).resource;
@@ -54,6 +54,8 @@ export function chooseResource(decorator: string, on: OutboxChoice | undefined, 
   const resources = new Set([...live()].map(({ resource }) => resource));
   const [only] = resources;
   if (resources.size === 1 && only) return only;
+  const ambient = [...resources].filter((resource) => resource.ambientUnit?.());
+  if (ambient.length === 1 && ambient[0]) return ambient[0];
   if (resources.size === 0) throw notCreated(decorator, 'no outbox is live');
   throw ambiguous(decorator, `there are several live outboxes (${liveNames()})`);
 }

@@ -61,9 +61,14 @@ export async function runTransaction<T>(
         "This call must not run inside a transaction (propagation 'never'), and one is open around it. Call it before or after, or step out with outbox.outside(fn).",
       );
     case 'requires-new':
-      break;
+      return await begin(resource, call, fn);
   }
-  return await begin(resource, call, fn);
+  if (!resource.ambientUnit?.()) return await begin(resource, call, fn);
+  throw new TxboxError(
+    'PROPAGATION_REFUSED',
+    'A transaction of another framework is open around this call, and one of its own would commit without it. ' +
+      "Add events right there, begin it with that framework, or say that it stands alone: propagation 'requires-new'.",
+  );
 }
 
 async function join<T>(open: UnitOfWork, call: TransactionCall, fn: (unit: UnitOfWork) => Promise<T>): Promise<T> {

@@ -17,12 +17,17 @@ const RELEASE = new RegExp(String.raw`^RELEASE\s+(?:SAVEPOINT\s+)?${NAME}`, 'i')
 /** The savepoints of a unit, and what else goes back when the unit rolls back to one of them (P-W8). */
 export class Savepoints {
   readonly #undoneWithOthers: () => void;
+  readonly #undoneToUnknown: () => void;
   #marks: Mark[] = [];
   readonly #savers: (() => () => void)[] = [];
 
-  /** `undoneWithOthers` is called when a rollback undoes the work of another branch too. */
-  constructor(undoneWithOthers: () => void) {
+  /**
+   * `undoneWithOthers` is called when a rollback undoes the work of another branch too, `undoneToUnknown` when it goes to a
+   * savepoint that was set before this began to take note.
+   */
+  constructor(undoneWithOthers: () => void, undoneToUnknown: () => void = () => undefined) {
     this.#undoneWithOthers = undoneWithOthers;
+    this.#undoneToUnknown = undoneToUnknown;
   }
 
   /** Whether there is any. */
@@ -58,7 +63,11 @@ export class Savepoints {
   #rollBackTo(name: string): void {
     const at = this.#lastOf(name);
     const mark = this.#marks[at];
-    if (!mark) return;
+    if (!mark) {
+      this.#undoneToUnknown();
+      this.#marks = [];
+      return;
+    }
     if (mark.foreign) this.#undoneWithOthers();
     for (const restore of mark.restore) restore();
     this.#dropFrom(at + 1);

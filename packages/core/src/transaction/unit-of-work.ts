@@ -100,6 +100,11 @@ export interface TransactionResource {
    * Rejects with what `fn` threw, `UNIT_DOOMED`, `UNIT_TIMED_OUT`, `OUTCOME_UNKNOWN` (P-W5) or `DATABASE_UNAVAILABLE`.
    */
   run<T>(options: UnitOptions, fn: (unit: UnitOfWork) => Promise<T>, attempt?: number): Promise<T>;
+  /**
+   * The unit of another framework's transaction that the running code is in; events may be added to it, nothing else.
+   * Throws `WRONG_DATA_SOURCE` when that is of another database.
+   */
+  ambientUnit?(): UnitOfWork | undefined;
   /** Runs statements on a connection outside of any unit, each in its own transaction. Rejects with what the driver says. */
   withSession<T>(fn: (session: SqlSession) => Promise<T>): Promise<T>;
 }

@@ -1,5 +1,5 @@
-import { currentUnit, objectWith, oneOf, type SqlSession, type Transaction, TxboxError } from '@txbox/core/spi';
-import { type PlainRepositories, sessionOfRunner, typeormResource } from '@txbox/core/typeorm';
+import { callable, currentUnit, objectWith, oneOf, type SqlSession, type Transaction, TxboxError } from '@txbox/core/spi';
+import { type CurrentManager, dataSourceOf, type PlainRepositories, sessionOfRunner, typeormResource } from '@txbox/core/typeorm';
 import type { DataSource, EntityManager, ObjectLiteral, QueryRunner, Repository } from 'typeorm';
 import { Outbox } from '../outbox.ts';
 import { type OutboxOptions, resolveOutboxOptions } from '../outbox-options.ts';
@@ -13,6 +13,11 @@ export interface TypeormOutboxOptions extends OutboxOptions {
    * `refuse` with `QUERY_OUTSIDE_UNIT`, or `ignore` it as TypeORM does by itself.
    */
   readonly plainRepositories?: PlainRepositories;
+  /**
+   * For frameworks with an ambient transaction: gives the manager of the one that the running code is in, or anything
+   * without an open transaction. `add` and `@Publishes` then work inside those too; a unit of our own goes before.
+   */
+  readonly currentManager?: CurrentManager;
 }
 
 /** An open transaction of a DataSource. */
@@ -23,27 +28,35 @@ export interface TypeormTransaction extends Transaction {
 /** What `addTo` takes: anything that holds an open transaction. */
 export type TypeormHandle = EntityManager | QueryRunner | Repository<ObjectLiteral>;
 
+const noManager: CurrentManager = () => undefined;
+
 /** The outbox of a DataSource. */
 export class TypeormOutbox extends Outbox<TypeormTransaction, TypeormHandle> {
   /** The manager of the open transaction, or the DataSource's own outside of one; may be kept and injected. */
   readonly manager: EntityManager;
 
   constructor(options: TypeormOutboxOptions) {
-    const { dataSource, plainRepositories, ...common } = resolveOutboxOptions<
-      Pick<Required<TypeormOutboxOptions>, 'dataSource' | 'plainRepositories'>
+    const { dataSource, plainRepositories, currentManager, ...common } = resolveOutboxOptions<
+      Pick<Required<TypeormOutboxOptions>, 'dataSource' | 'plainRepositories' | 'currentManager'>
     >(
       options,
-      { dataSource: objectWith('createQueryRunner', 'createEntityManager'), plainRepositories: oneOf('join', 'refuse', 'ignore') },
-      { plainRepositories: 'join' },
+      {
+        dataSource: objectWith('createQueryRunner', 'createEntityManager'),
+        plainRepositories: oneOf('join', 'refuse', 'ignore'),
+        currentManager: callable,
+      },
+      { plainRepositories: 'join', currentManager: noManager },
     );
     const resource = typeormResource(dataSource);
+    // Another outbox of the DataSource may have said it.
+    if (currentManager !== noManager) resource.configure({ currentManager });
     resource.configure({ plainRepositories, onLockTimeout: common.onLockTimeout, logger: common.logger, unhandled: common.unhandled });
     super(common, {
       resource,
       transactionOf: (unit, transaction) => ({ ...transaction, manager: (unit?.handle ?? dataSource.manager) as EntityManager }),
       foreignSession: (handle) => foreignSession(dataSource, handle),
     });
-    this.manager = currentManager(dataSource);
+    this.manager = keptManager(dataSource);
   }
 }
 
@@ -52,7 +65,7 @@ export function createOutbox(options: TypeormOutboxOptions): TypeormOutbox {
   return new TypeormOutbox(options);
 }
 
-function currentManager(dataSource: DataSource): EntityManager {
+function keptManager(dataSource: DataSource): EntityManager {
   const current = (): EntityManager => {
     const unit = currentUnit(dataSource);
     return unit?.accepts ? (unit.handle as EntityManager) : dataSource.manager;
@@ -76,7 +89,7 @@ async function foreignSession(dataSource: DataSource, handle: TypeormHandle): Pr
       'addTo takes the EntityManager, QueryRunner or Repository of an open transaction. Pass the manager that dataSource.transaction() hands out.',
     );
   }
-  if (runner?.manager !== undefined && ownerOf(runner.manager) !== dataSource) {
+  if (runner?.manager !== undefined && dataSourceOf(runner.manager) !== dataSource) {
     throw new TxboxError(
       'WRONG_DATA_SOURCE',
       'addTo was given a transaction of another DataSource: event and data would not commit together.',
@@ -98,10 +111,4 @@ function runnerOf(handle: TypeormHandle): QueryRunner | null | undefined {
   const manager = 'manager' in handle && 'target' in handle ? handle.manager : handle;
   if (!('queryRunner' in manager) && typeof (manager as EntityManager).getRepository !== 'function') return undefined;
   return (manager as EntityManager).queryRunner ?? null;
-}
-
-// TypeORM 1 calls it dataSource, 0.3 connection.
-function ownerOf(manager: EntityManager): unknown {
-  const { dataSource, connection } = manager as unknown as { dataSource?: unknown; connection?: unknown };
-  return dataSource ?? connection;
 }

@@ -20,6 +20,7 @@ import type { Runner } from './shared-runner.ts';
 import { SqliteGate } from './sqlite-gate.ts';
 import { beginSqlite, endReadOnly, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
 import { StatementWatch } from './statement-watch.ts';
+import { ambientUnit, type CurrentManager } from './typeorm-ambient.ts';
 import { branchNested, type JoinedRunner, joinedView, joinPlainUse, type PlainRepositories } from './typeorm-joining.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
@@ -27,6 +28,8 @@ import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 export interface TypeormUnitSettings extends UnitSettings {
   /** Default `join`. */
   readonly plainRepositories?: PlainRepositories;
+  /** Where another framework opens transactions: the manager of the one that the running code is in. Default: there is none. */
+  readonly currentManager?: CurrentManager;
 }
 
 /** A TypeORM DataSource in which units can be opened. */
@@ -58,7 +61,11 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
   const mutex = sqlite ? new Mutex() : undefined;
   const turn = mutex && (() => exclusiveTurn(mutex, dataSource));
   const joinedUnits = new WeakMap<UnitOfWork, JoinedRunner>();
-  let settings: Required<TypeormUnitSettings> = { ...DEFAULT_UNIT_SETTINGS, plainRepositories: 'join' };
+  let settings: Required<TypeormUnitSettings> = {
+    ...DEFAULT_UNIT_SETTINGS,
+    plainRepositories: 'join',
+    currentManager: () => undefined,
+  };
   const createQueryRunner = joinPlainUse({
     dataSource: dataSource as unknown as { createQueryRunner(mode?: never): Runner },
     mode: () => settings.plainRepositories,
@@ -190,6 +197,10 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
     },
     configure: (given) => {
       settings = { ...settings, ...given };
+    },
+    ambientUnit: () => {
+      const sessionOf = (runner: QueryRunner): Promise<SqlSession | 'no transaction'> => sessionOfRunner(runner, dataSource);
+      return ambientUnit({ resource, dataSource, settings, sessionOf }, settings.currentManager());
     },
     run: (options, fn, attempt = 1) => {
       const isolationLevel = options.isolationLevel ?? levelOf(dataSource);
