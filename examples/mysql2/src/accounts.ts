@@ -1,9 +1,11 @@
 import type { Mysql2Outbox } from '@txbox/outbox/mysql2';
-import type { Pool, ResultSetHeader } from 'mysql2/promise';
+import type { Pool, ResultSetHeader, RowDataPacket } from 'mysql2/promise';
 import { Booked } from './events.ts';
 
 /** The request makes no sense as things stand; all of its transaction is taken back. */
 export class Refused extends Error {}
+
+const LIMIT_CENTS = 10_000_00;
 
 /** Accounts in a table, without an ORM. */
 export class Accounts {
@@ -36,7 +38,8 @@ export class Accounts {
         cents,
       ]);
       await this.outbox.addTo(connection, Booked, { account, cents }); // after the row is locked, so that events keep its order
-      if (cents <= 0) throw new Refused('a deposit adds something');
+      const [[row]] = await connection.execute<RowDataPacket[]>('SELECT cents FROM accounts WHERE id = ?', [account]);
+      if (row?.['cents'] > LIMIT_CENTS) throw new Refused(`${account} may hold ${LIMIT_CENTS} cents`); // takes back the event too
       await connection.commit();
     } catch (error) {
       await connection.rollback();
