@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { defineEvent } from '@txbox/core';
 import { onLocalWake } from '@txbox/core/spi';
 import { Publishes } from '@txbox/outbox';
@@ -249,6 +252,17 @@ describe.each(LANES)('events in a transaction of %s', (_name, kind: AmbientKind,
     expect(await database.orders()).toEqual([]);
   });
 
+  it('are not left behind by a second COMMIT after they could not be inserted', async () => {
+    tap.lieAt({ text: 'INSERT INTO `txbox_outbox`', instead: 'SELECT 1', errno: 1205 });
+    const insisting = framework.transaction(async () => {
+      await place('a');
+      service.outbox.add(Placed, { id: 'a' });
+      await expect(manager().query('COMMIT')).rejects.toMatchObject({ errno: 1205 });
+    });
+    await expect(insisting).rejects.toMatchObject({ errno: 1205 });
+    expect(await stored()).toEqual([[], []]);
+  });
+
   it('are numbered where they ask for it', async () => {
     const { outbox, database } = service;
     for (let n = 0; n < 2; n += 1) {
@@ -400,5 +414,70 @@ describe.each(LANES)('events in a transaction of %s', (_name, kind: AmbientKind,
       });
       expect(await stored()).toEqual([['c'], ['c']]);
     });
+  });
+});
+
+describe('events in a transaction of @nestjs-cls/transactional on SQLite', () => {
+  it('commit with it, vanish with what is rolled back, and leave the one connection to units of ours', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'txbox-ambient-'));
+    const dataSource = new typeorm1.DataSource({ type: 'better-sqlite3', database: join(folder, 'service.db') });
+    await dataSource.initialize();
+    await dataSource.query('CREATE TABLE orders (id TEXT PRIMARY KEY)');
+    const framework = await nestjsCls.start(dataSource);
+    const outbox = createOutbox({ dataSource, currentManager: () => framework.currentManager() });
+    try {
+      await outbox.migrate();
+      const place = async (id: string, fails = false): Promise<void> => {
+        await framework.currentManager()?.query('INSERT INTO orders VALUES (?)', [id]);
+        outbox.add(Placed, { id });
+        if (fails) throw new Error('undone');
+      };
+      await framework.transaction(async () => {
+        await place('a');
+        await expect(framework.transaction(() => place('b', true), 'nested')).rejects.toThrow('undone');
+        await framework.transaction(() => place('c'), 'nested');
+      });
+      await expect(framework.transaction(() => place('d', true))).rejects.toThrow('undone');
+      await outbox.transaction(async (tx) => {
+        tx.add(Placed, { id: 'e' });
+        expect(() => outbox.outside(() => outbox.add(Placed, { id: 'f' }))).toThrowError(
+          expect.objectContaining({ code: 'NO_UNIT_OF_WORK' }),
+        );
+      });
+      expect(await dataSource.query('SELECT id FROM orders ORDER BY id')).toEqual([{ id: 'a' }, { id: 'c' }]);
+      const rows: { message_key: Buffer }[] = await dataSource.query('SELECT message_key FROM txbox_outbox ORDER BY position');
+      expect(rows.map(({ message_key }) => message_key.toString())).toEqual(['a', 'c', 'e']);
+    } finally {
+      await outbox.close();
+      await framework.close();
+      await dataSource.destroy();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('several DataSources', () => {
+  it('a decorator means the one in which the framework has a transaction open', async () => {
+    const [server] = SERVERS;
+    if (!server) throw new Error('There is no server.');
+    let framework: AmbientFramework | undefined;
+    const one = await startService(server, typeorm1, { outbox: { name: 'one', currentManager: () => framework?.currentManager() } });
+    const other = await startService(server, typeorm1, { outbox: { name: 'other' } });
+    framework = await nestjsCls.start(one.dataSource);
+    class Orders {
+      @Publishes(Placed)
+      async place(id: string): Promise<{ id: string }> {
+        return { id };
+      }
+    }
+    try {
+      await framework.transaction(() => new Orders().place('a'));
+      expect([await one.database.events(), await other.database.events()]).toEqual([['a'], []]);
+      await expect(new Orders().place('b')).rejects.toMatchObject({ code: 'OUTBOX_AMBIGUOUS' });
+    } finally {
+      await framework.close();
+      await one.close();
+      await other.close();
+    }
   });
 });

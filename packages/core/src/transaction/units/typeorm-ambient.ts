@@ -13,7 +13,7 @@ import type { UnitSettings } from './unit-settings.ts';
 export type CurrentManager = () => EntityManager | null | undefined;
 
 /** What the unit of another framework's transaction needs. */
-export interface AmbientPlan {
+interface AmbientPlan {
   readonly resource: TransactionResource;
   readonly dataSource: DataSource;
   readonly settings: Pick<Required<UnitSettings>, 'logger' | 'unhandled'>;
