@@ -21,7 +21,7 @@ import {
   Transactional as TypeormTransactional,
 } from 'typeorm-transactional';
 
-export type FrameworkPropagation = 'required' | 'requires-new' | 'nested' | 'not-supported';
+type FrameworkPropagation = 'required' | 'requires-new' | 'nested' | 'not-supported';
 
 /** A framework with an ambient transaction, on one DataSource. */
 export interface AmbientFramework {

@@ -243,8 +243,12 @@ class AmbientUnit implements UnitOfWork {
   #runAfterCommit(callback: () => void | Promise<void>): void {
     const failed = (error: unknown): void => {
       const { logger, unhandled } = this.#plan.settings;
-      logger.error({ err: error }, 'what follows COMMIT failed; the transaction is committed');
-      unhandled(error);
+      try {
+        logger.error({ err: error }, 'what follows COMMIT failed; the transaction is committed');
+        unhandled(error);
+      } catch (second) {
+        logger.error({ err: second }, 'the unhandled hook failed');
+      }
     };
     try {
       const outcome = outsideUnit(this.resource.key, callback);
