@@ -8,7 +8,7 @@ import { startPoolService } from './mysql2-lane.ts';
 type Server = (typeof SERVERS)[number];
 
 /** What may be said of a subject. */
-export interface SubjectOptions {
+interface SubjectOptions {
   readonly outbox?: Partial<Pick<TypeormOutboxOptions, 'idempotency' | 'logger' | 'onLockTimeout' | 'unhandled' | 'name'>>;
   /** Default 4. */
   readonly connections?: number;
@@ -16,7 +16,7 @@ export interface SubjectOptions {
 }
 
 /** Adds an event about an order. */
-export type AddTo = (event: EventDefinition<string, { id: string }>, id: string) => Promise<unknown>;
+type AddTo = (event: EventDefinition<string, { id: string }>, id: string) => Promise<unknown>;
 
 /** A service that writes orders and events, whatever it is made of. */
 export interface Subject {
