@@ -54,6 +54,18 @@ describe.each(EXAMPLE_SERVERS)('the mysql2 example on %s', (...server) => {
     expect(await events()).toEqual([]);
   });
 
+  it.each([
+    ['/transfers', { from: 'ben', to: 'anna', cents: -30 }],
+    ['/transfers', { from: 'anna', to: 'ben', cents: '30' }],
+    ['/transfers', { from: 'anna', cents: 30 }],
+    ['/deposits', { account: 'anna', cents: 0.5 }],
+    ['/deposits', null],
+  ])('refuses what is no request before anything is written: %s %j', async (path, body) => {
+    expect((await service.post(path, body)).status).toBe(400);
+    expect(await balances()).toEqual({ anna: 100, ben: 0 });
+    expect(await events()).toEqual([]);
+  });
+
   it('keeps account and events equal while transfers cross', async () => {
     await service.query("REPLACE INTO accounts VALUES ('anna', 1000), ('ben', 1000)");
     const statuses = await Promise.all(

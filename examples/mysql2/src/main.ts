@@ -14,21 +14,48 @@ const accounts = new Accounts(pool, outbox);
 await accounts.createTable();
 await outbox.migrate(); // in production a step of the deployment: txbox migrate
 
-const ROUTES: Readonly<Record<string, (body: any) => Promise<void>>> = {
-  'POST /deposits': ({ account, cents }) => accounts.deposit(String(account), Number(cents)),
-  'POST /transfers': ({ from, to, cents }) => accounts.transfer(String(from), String(to), Number(cents)),
+type Body = Readonly<Record<string, unknown>>;
+
+const ROUTES: Readonly<Record<string, (body: Body) => Promise<void>>> = {
+  'POST /deposits': (body) => accounts.deposit(accountOf(body, 'account'), centsOf(body)),
+  'POST /transfers': (body) => accounts.transfer(accountOf(body, 'from'), accountOf(body, 'to'), centsOf(body)),
 };
+
+class BadRequest extends Error {}
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const route = ROUTES[`${request.method} ${request.url}`];
   if (!route) return void response.writeHead(404).end();
   try {
-    await route(await json(request));
+    await route(await bodyOf(request));
     response.writeHead(201).end();
   } catch (error) {
-    if (!(error instanceof Refused)) console.error(error);
-    response.writeHead(error instanceof Refused ? 409 : 500).end(error instanceof Refused ? error.message : undefined);
+    const status = statusOf(error);
+    if (status === 500) console.error(error);
+    response.writeHead(status).end(status === 500 ? undefined : (error as Error).message);
   }
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof BadRequest) return 400;
+  return error instanceof Refused ? 409 : 500;
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Body> {
+  const body = await json(request).catch(() => undefined);
+  if (typeof body !== 'object' || body === null) throw new BadRequest('the body is not a JSON object');
+  return body as Body;
+}
+
+function accountOf(body: Body, field: string): string {
+  const account = body[field];
+  if (typeof account !== 'string' || !/^[\w-]{1,64}$/.test(account)) throw new BadRequest(`${field} is not an account`);
+  return account;
+}
+
+function centsOf({ cents }: Body): number {
+  if (typeof cents !== 'number' || !Number.isSafeInteger(cents) || cents <= 0) throw new BadRequest('cents is not a positive integer');
+  return cents;
 }
 
 const server = createServer((request, response) => void answer(request, response));
