@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineEvent } from '@txbox/core';
-import { Publishes, PublishesEach, Transactional } from '@txbox/outbox';
 import { createOutbox, type SqliteOutbox } from '@txbox/outbox/sqlite';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -235,118 +234,5 @@ describe('options', () => {
     expect(() =>
       createOutbox({ database: {} as never, tablePrefix: 'x; DROP', onLockTimeout: 'maybe' as never, poolSize: 3 } as never),
     ).toThrowError(expect.objectContaining({ code: 'OPTIONS_INVALID', details: { problems: expect.objectContaining({ length: 4 }) } }));
-  });
-});
-
-describe('decorators', () => {
-  class Service {
-    @Transactional()
-    @Publishes(Placed)
-    async below(id: string): Promise<{ id: string }> {
-      insert(id);
-      return { id };
-    }
-
-    @Publishes(Placed, (order: { id: string }, id: string, times: number) => (times > 0 ? { id: `${order.id}${id}${times}` } : undefined))
-    @Transactional()
-    async above(id: string, _times: number): Promise<{ id: string }> {
-      insert(id);
-      return { id };
-    }
-
-    @PublishesEach(Placed, async (ids: string[]) => ids.map((id) => ({ id })))
-    async each(ids: string[]): Promise<string[]> {
-      return ids;
-    }
-
-    @Transactional()
-    @Publishes(Placed)
-    async fails(id: string): Promise<{ id: string }> {
-      insert(id);
-      throw new Error('declined');
-    }
-  }
-  const service = new Service();
-
-  it('publish in either stacking order, inside the transaction', async () => {
-    await service.below('a');
-    await service.above('b', 2);
-    await service.above('c', 0);
-    expect(events()).toEqual(['a', 'bb2']);
-    expect(orders()).toEqual(['a', 'b', 'c']);
-  });
-
-  it('publish one event for each payload', async () => {
-    await outbox.transaction(() => service.each(['x', 'y']));
-    expect(events()).toEqual(['x', 'y']);
-  });
-
-  it('publish nothing when the method throws', async () => {
-    await expect(service.fails('a')).rejects.toThrow('declined');
-    expect(events()).toEqual([]);
-    expect(orders()).toEqual([]);
-  });
-
-  it('refuse a method outside of a transaction before it runs', async () => {
-    await expect(service.each(['x'])).rejects.toMatchObject({ code: 'NO_UNIT_OF_WORK' });
-  });
-
-  it('keep name and length', () => {
-    expect(service.above.name).toBe('above');
-    expect(service.above.length).toBe(2);
-  });
-
-  it('roll back when the event cannot be encoded', async () => {
-    class Broken {
-      @Transactional()
-      @Publishes(Placed, () => ({ id: 10n as never }))
-      async run(): Promise<void> {
-        insert('z');
-      }
-    }
-    await expect(new Broken().run()).rejects.toMatchObject({ code: 'PAYLOAD_NOT_ENCODABLE' });
-    expect(orders()).toEqual([]);
-  });
-
-  it('refuse, where they are written, what is no method', () => {
-    expect(() => {
-      class Wrong {
-        @(Transactional() as unknown as PropertyDecorator)
-        field = 1;
-      }
-      return Wrong;
-    }).toThrowError(expect.objectContaining({ code: 'DECORATOR_MISUSE' }));
-    expect(() => {
-      class Wrong {
-        // @ts-expect-error: a getter is no method
-        @Transactional()
-        get value(): number {
-          return 1;
-        }
-      }
-      return Wrong;
-    }).toThrowError(expect.objectContaining({ code: 'DECORATOR_MISUSE' }));
-  });
-
-  it('name the live outboxes when it is not clear which is meant', async () => {
-    const other = new Database(':memory:');
-    const second = createOutbox({ database: other, name: 'second' });
-    await expect(service.below('a')).rejects.toMatchObject({ code: 'OUTBOX_AMBIGUOUS', message: expect.stringContaining('"second"') });
-    await second.close();
-    other.close();
-    await outbox.close();
-    await expect(service.below('a')).rejects.toMatchObject({ code: 'OUTBOX_NOT_CREATED' });
-  });
-
-  it('work in TC39 form', async () => {
-    const context = { kind: 'method', name: 'place' } as unknown as ClassMethodDecoratorContext<
-      unknown,
-      (id: string) => Promise<{ id: string }>
-    >;
-    const place = async (id: string): Promise<{ id: string }> => ({ id });
-    const published = Publishes(Placed)(place, context);
-    const decorated = Transactional()(published, context);
-    await decorated.call(undefined, 'tc39');
-    expect(events()).toEqual(['tc39']);
   });
 });

@@ -15,19 +15,19 @@ export interface AsyncMethodDecorator {
 /**
  * Makes a decorator out of a function that wraps a method. The wrapper keeps the method's name, length and reflect
  * metadata, so that framework decorators work above and below it. Throws `DECORATOR_MISUSE`, where it is written, for
- * anything but a method.
+ * anything but a method that can return a promise.
  */
 export function methodDecorator(decorator: string, wrap: (method: AnyMethod, name: string) => AnyMethod): AsyncMethodDecorator {
-  const decorate = (target: unknown, key: unknown, descriptor: unknown): unknown => {
+  const decorate = (target: unknown, key: unknown, third: unknown): unknown => {
     if (isContext(key)) {
-      if (key.kind !== 'method' || typeof target !== 'function') throw misuse(decorator, key.kind, String(key.name));
-      return wrapped(target as AnyMethod, String(key.name), wrap);
+      if (key.kind !== 'method' || typeof target !== 'function') throw misuse(decorator, key.kind, key.name);
+      return wrapped(decorator, target as AnyMethod, key.name, wrap);
     }
-    const found = descriptor as PropertyDescriptor | undefined;
-    if (typeof found?.value !== 'function')
-      throw misuse(decorator, whatItIs(target, key, found), String(key ?? (target as { name?: string }).name));
-    found.value = wrapped(found.value as AnyMethod, String(key), wrap);
-    return found;
+    const descriptor = isDescriptor(third) ? third : undefined;
+    if ((typeof key !== 'string' && typeof key !== 'symbol') || typeof descriptor?.value !== 'function')
+      throw misuse(decorator, whatItIs(target, key, third), key ?? (target as { name?: string } | undefined)?.name);
+    descriptor.value = wrapped(decorator, descriptor.value as AnyMethod, key, wrap);
+    return descriptor;
   };
   return decorate as AsyncMethodDecorator;
 }
@@ -48,17 +48,27 @@ function isContext(value: unknown): value is { kind: string; name: string | symb
   return typeof value === 'object' && value !== null && 'kind' in value && 'name' in value;
 }
 
-function whatItIs(target: unknown, key: unknown, descriptor: PropertyDescriptor | undefined): string {
-  if (key === undefined) return typeof target === 'function' ? 'class' : 'value';
-  return descriptor?.get || descriptor?.set ? 'getter' : 'field';
+function isDescriptor(value: unknown): value is PropertyDescriptor {
+  return typeof value === 'object' && value !== null;
 }
 
-function misuse(decorator: string, kind: string, name: string): TxboxError {
+/** What a legacy decorator was written on, by what it was called with. */
+function whatItIs(target: unknown, key: unknown, third: unknown): string {
+  if (key === undefined) return typeof target === 'function' ? 'class' : 'value';
+  if (typeof third === 'number') return 'parameter';
+  if (!isDescriptor(third)) return 'field';
+  if (third.get) return 'getter';
+  return third.set ? 'setter' : 'field';
+}
+
+function misuse(decorator: string, kind: string, name: unknown): TxboxError {
   return new TxboxError(
     'DECORATOR_MISUSE',
-    `${decorator} decorates methods that return a promise, and ${name} is a ${kind}. Move it to a method.`,
+    `${decorator} decorates methods that return a promise, and ${String(name)} is a ${kind}. Move it to a method.`,
   );
 }
+
+const GENERATOR = /^\[object (Async)?GeneratorFunction\]$/;
 
 /** reflect-metadata's part of `Reflect`, where it is loaded. */
 interface MetadataReflect {
@@ -67,8 +77,15 @@ interface MetadataReflect {
   defineMetadata?(key: unknown, value: unknown, target: object): void;
 }
 
-function wrapped(method: AnyMethod, name: string, wrap: (method: AnyMethod, name: string) => AnyMethod): AnyMethod {
-  const wrapper = wrap(method, name);
+function wrapped(
+  decorator: string,
+  method: AnyMethod,
+  key: string | symbol,
+  wrap: (method: AnyMethod, name: string) => AnyMethod,
+): AnyMethod {
+  // Its body runs when somebody iterates, which is after the transaction.
+  if (GENERATOR.test(Object.prototype.toString.call(method))) throw misuse(decorator, 'generator', key);
+  const wrapper = wrap(method, String(key));
   Object.defineProperty(wrapper, 'name', { value: method.name, configurable: true });
   Object.defineProperty(wrapper, 'length', { value: method.length, configurable: true });
   const { getOwnMetadataKeys, getOwnMetadata, defineMetadata } = Reflect as MetadataReflect;
