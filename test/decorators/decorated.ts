@@ -84,7 +84,7 @@ export const STACKS = [
 export const SYMBOL: unique symbol = Symbol('placed');
 
 /** What events are made of. */
-export function publishersOf(insert: Insert) {
+export function publishersOf(insert: Insert, asAnotherMethod: any) {
   const place = placing(insert);
   class Publishers {
     @Transactional()
@@ -166,6 +166,13 @@ export function publishersOf(insert: Insert) {
     @Publishes(Placed, () => ({ id: 10n as never }))
     @Transactional()
     async notEncodable(id: string): Promise<Order> {
+      return place(id);
+    }
+
+    @Publishes(Placed)
+    @asAnotherMethod
+    @Transactional()
+    async hiddenTransaction(id: string): Promise<Order> {
       return place(id);
     }
 
@@ -262,6 +269,11 @@ export class Choosing {
   @Publishes(Placed)
   @Transactional({ on: (self: Choosing) => self.outbox as SqliteOutbox })
   async transactionByObject(id: string): Promise<Order> {
+    return { id };
+  }
+
+  @Publishes(Placed, undefined, { on: (self: Choosing) => self.outbox as SqliteOutbox })
+  async publishesByObject(id: string): Promise<Order> {
     return { id };
   }
 

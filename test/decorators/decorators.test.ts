@@ -41,7 +41,15 @@ describe.each(FORMS)('decorators in %s form', (_name, form) => {
   });
 
   describe('make events', () => {
-    const service = () => new (decorated.publishersOf(shop.insert))();
+    /** A decorator of somebody else, which puts a method of its own in the place of this one. */
+    const wrapping = form.adapt((_target: object, _key: string, descriptor: PropertyDescriptor) => {
+      const { value } = descriptor;
+      descriptor.value = function (this: unknown, ...args: unknown[]): unknown {
+        return value.apply(this, args);
+      };
+    });
+    const publishers = () => decorated.publishersOf(shop.insert, wrapping);
+    const service = () => new (publishers())();
 
     it('of the result', async () => {
       await service().fromResult('a');
@@ -76,7 +84,7 @@ describe.each(FORMS)('decorators in %s form', (_name, form) => {
 
     it('of methods with a symbol for a name, and of static ones', async () => {
       await service()[decorated.SYMBOL as typeof SYMBOL]('a');
-      await decorated.publishersOf(shop.insert).fromClass('b');
+      await publishers().fromClass('b');
       expect([shop.orders(), shop.events()]).toEqual([
         ['a', 'b'],
         ['a', 'b'],
@@ -94,6 +102,13 @@ describe.each(FORMS)('decorators in %s form', (_name, form) => {
       await expect(service().withoutTransaction('a')).rejects.toMatchObject({ code: 'NO_UNIT_OF_WORK' });
       expect(shop.orders()).toEqual([]);
       await shop.outbox.transaction(() => service().withoutTransaction('a'));
+      expect([shop.orders(), shop.events()]).toEqual([['a'], ['a']]);
+    });
+
+    it('only in a transaction that they see: one that is hidden below the wrapper of another decorator is told, not done without', async () => {
+      await expect(service().hiddenTransaction('a')).rejects.toMatchObject({ code: 'NO_UNIT_OF_WORK' });
+      expect([shop.orders(), shop.events()]).toEqual([[], []]);
+      await shop.outbox.transaction(() => service().hiddenTransaction('a'));
       expect([shop.orders(), shop.events()]).toEqual([['a'], ['a']]);
     });
 
@@ -157,7 +172,8 @@ describe.each(FORMS)('decorators in %s form', (_name, form) => {
       await service.bothByName('c');
       await second.outbox.transaction(() => service.publishesByNothing('d'));
       await second.outbox.transaction(() => service.byNothing());
-      expect([shop.events(), second.events()]).toEqual([[], ['a', 'b', 'c', 'd']]);
+      await second.outbox.transaction(() => service.publishesByObject('e'));
+      expect([shop.events(), second.events()]).toEqual([[], ['a', 'b', 'c', 'd', 'e']]);
     });
 
     it('and refuse to publish into a transaction of another', async () => {
@@ -176,6 +192,13 @@ describe.each(FORMS)('decorators in %s form', (_name, form) => {
       await expect(new decorated.Choosing()[name]('a')).rejects.toMatchObject({
         code: 'OUTBOX_NOT_CREATED',
         message: expect.stringMatching(/"third" .*"first", "second"/),
+      });
+    });
+
+    it.each(['transactionByObject', 'publishesByObject'] as const)('or say that the object has none (%s)', async (name) => {
+      await expect(new decorated.Choosing()[name]('a')).rejects.toMatchObject({
+        code: 'OUTBOX_NOT_CREATED',
+        message: expect.stringMatching(/returned undefined and not an outbox .*"first", "second"/),
       });
     });
 

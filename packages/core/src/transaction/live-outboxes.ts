@@ -36,7 +36,11 @@ export function registerLiveOutbox(outbox: LiveOutbox): () => void {
 
 /** The outbox that `on` means. Throws `OUTBOX_NOT_CREATED` or `OUTBOX_AMBIGUOUS`, which list the names there are. */
 export function chosenOutbox(decorator: string, on: OutboxChoice, self: unknown): LiveOutbox {
-  if (typeof on === 'function') return on(self);
+  if (typeof on === 'function') {
+    const outbox = on(self) as Partial<LiveOutbox> | null | undefined;
+    if (outbox?.resource && outbox.sink) return outbox as LiveOutbox;
+    throw notCreated(decorator, `the function given as 'on' returned ${outbox === null ? 'null' : typeof outbox} and not an outbox`);
+  }
   const named = [...live()].filter(({ name }) => name === on);
   if (named.length > 1) throw ambiguous(decorator, `there are ${named.length} outboxes named ${JSON.stringify(on)}`);
   if (named[0]) return named[0];
@@ -45,7 +49,8 @@ export function chosenOutbox(decorator: string, on: OutboxChoice, self: unknown)
 
 /**
  * The resource a decorated method runs on: of the outbox that `on` chooses, else of the open unit, else of the only live
- * outbox, or the only one in whose database another framework has a transaction open. Throws `OUTBOX_NOT_CREATED` or `OUTBOX_AMBIGUOUS`, which list the names there are.
+ * outbox, or the only one in whose database another framework has a transaction open. Throws `OUTBOX_NOT_CREATED` or
+ * `OUTBOX_AMBIGUOUS`, which list the names there are.
  */
 export function chooseResource(decorator: string, on: OutboxChoice | undefined, self: unknown): TransactionResource {
   if (on !== undefined) return chosenOutbox(decorator, on, self).resource;
