@@ -54,7 +54,7 @@ export async function benchOutbox({ url, rounds, progress }: OutboxBench): Promi
       subjects: OVER_A_NETWORK,
       transactions: TRANSACTIONS_OVER_A_NETWORK,
       kinds: [1, 10],
-    }).finally(() => network.close());
+    }).finally(async () => await network.close());
     return {
       results: [...timeResults(near), networkResult(far), statementResult(statements), ...cpuResults(near)],
       variants: [...costs(near, ''), ...costs(far, ', 0.5 ms network')],

@@ -9,10 +9,10 @@ import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise';
 import { backendUrl } from '../conformance/backend-url.ts';
 
 /** Servers that the examples run on: name, variable of the URL, name of the service. */
-export const EXAMPLE_SERVERS = [
+export const EXAMPLE_SERVERS: readonly (readonly [name: string, variable: string, service: string])[] = [
   ['MariaDB', 'TXBOX_TEST_MARIADB_URL', 'mariadb'],
   ['MySQL 9', 'TXBOX_TEST_MYSQL9_URL', 'mysql9'],
-] as const;
+];
 
 /** An example that listens for HTTP requests, as a process with a database of its own. */
 export class ExampleService implements AsyncDisposable {

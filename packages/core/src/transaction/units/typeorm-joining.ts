@@ -5,7 +5,7 @@ import { refuseWhatCannotJoin } from '../joining.ts';
 import { inTurn } from '../nested.ts';
 import type { IsolationLevel } from '../transaction.ts';
 import type { ConnectedUnit } from '../unit-connection.ts';
-import type { UnitOfWork } from '../unit-of-work.ts';
+import { isOver, type UnitOfWork } from '../unit-of-work.ts';
 import { type Runner, SharedRunner } from './shared-runner.ts';
 
 /** What happens when a plain repository, manager or query of the DataSource is used while a unit is open. */
@@ -37,15 +37,8 @@ export interface JoinedRunner {
  */
 export function joinedView(joined: JoinedRunner): Runner {
   const { unit, runner, nested } = joined;
-  const guard = (): void => {
-    if (unit.accepts || inHooksOf(unit)) return;
-    throw new TxboxError(
-      'UNIT_CLOSED',
-      `A repository, manager or query builder of a transaction was used after its end (${unit.state}): await everything inside it.`,
-    );
-  };
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    guard();
+    refuseAfterTheEnd(unit);
     // A connection that is gone would answer in the driver's words.
     if (unit.doom) throw notSent(unit.doom);
     try {
@@ -97,8 +90,8 @@ export function joinedView(joined: JoinedRunner): Runner {
         manager ??= joined.managerOf(view);
         return manager;
       }
-      // TypeORM would answer in its own words, after the end too.
-      if (name === 'isReleased') return false;
+      // What is lazy in an entity is loaded by another runner where the one it came from is released.
+      if (name === 'isReleased') return isOver(unit.state);
       if (Object.hasOwn(own, name)) return own[name];
       const value: unknown = Reflect.get(target, name, target);
       if (name === 'databaseConnection' && value) return joined.guarded(value);
@@ -114,9 +107,33 @@ export function joinedView(joined: JoinedRunner): Runner {
   return view;
 }
 
+function refuseAfterTheEnd(unit: ConnectedUnit): void {
+  if (unit.accepts || inHooksOf(unit)) return;
+  throw new TxboxError(
+    'UNIT_CLOSED',
+    `A repository, manager or query builder of a transaction was used after its end (${unit.state}): await everything inside it.`,
+  );
+}
+
 /** An EntityManager, as far as nested transactions need it. */
 interface TransactionalManager {
   transaction(...args: never[]): Promise<unknown>;
+}
+
+/** An EntityManager, as far as a unit's own needs it. */
+interface QueryingManager extends TransactionalManager {
+  query(...args: never[]): Promise<unknown>;
+}
+
+/** Prepares the manager of a view: nested transactions run in branches, and after the end `query` throws `UNIT_CLOSED`. */
+export function joinedManager<M extends QueryingManager>(manager: M, unit: ConnectedUnit): M {
+  const query = manager.query.bind(manager);
+  manager.query = async (...args) => {
+    // TypeORM would answer in its own words.
+    refuseAfterTheEnd(unit);
+    return await query(...args);
+  };
+  return branchNested(manager, () => (unit.accepts ? unit : undefined));
 }
 
 /**

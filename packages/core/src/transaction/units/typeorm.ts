@@ -21,7 +21,7 @@ import { SqliteGate } from './sqlite-gate.ts';
 import { beginSqlite, endReadOnly, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
 import { StatementWatch } from './statement-watch.ts';
 import { ambientUnit, type CurrentManager } from './typeorm-ambient.ts';
-import { branchNested, type JoinedRunner, joinedView, joinPlainUse, type PlainRepositories } from './typeorm-joining.ts';
+import { branchNested, joinedManager, type JoinedRunner, joinedView, joinPlainUse, type PlainRepositories } from './typeorm-joining.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
 /** What may be set for the units of a DataSource. */
@@ -79,8 +79,7 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
   });
 
   const join = (unit: ConnectedUnit, runner: Runner): EntityManager => {
-    const managerOfView = (view: Runner): EntityManager =>
-      branchNested(managerOf(dataSource, view), () => (unit.accepts ? unit : undefined));
+    const managerOfView = (view: Runner): EntityManager => joinedManager(managerOf(dataSource, view), unit);
     const joined: JoinedRunner = {
       unit,
       runner,
