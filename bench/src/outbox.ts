@@ -48,13 +48,13 @@ export async function benchOutbox({ url, rounds, progress }: OutboxBench): Promi
     const plan = { rounds, progress };
     const near = await measure(databaseUrl, { ...plan, subjects: BESIDE_EACH_OTHER, transactions: TRANSACTIONS, kinds: KINDS });
     const statements = await countStatements(databaseUrl);
-    const network = await WireProxy.start(databaseUrl, DELAY_MS);
+    await using network = await WireProxy.start(databaseUrl, DELAY_MS);
     const far = await measure(network.url, {
       ...plan,
       subjects: OVER_A_NETWORK,
       transactions: TRANSACTIONS_OVER_A_NETWORK,
       kinds: [1, 10],
-    }).finally(async () => await network.close());
+    });
     return {
       results: [...timeResults(near), networkResult(far), statementResult(statements), ...cpuResults(near)],
       variants: [...costs(near, ''), ...costs(far, ', 0.5 ms network')],
@@ -116,29 +116,25 @@ type Statements = ReadonlyMap<SubjectName, ReadonlyMap<number, number>>;
 
 async function countStatements(url: string): Promise<Statements> {
   const counted = new Map<SubjectName, ReadonlyMap<number, number>>();
-  const proxy = await WireProxy.start(url, 0);
-  try {
-    for (const name of ['txbox on mysql2', 'txbox on TypeORM', 'TypeORM save()'] as const) {
-      const subject = await SubjectProcess.start(name, proxy.url);
-      const perTransaction = async (events: number): Promise<number> => {
-        // Each order by itself, and the median of them: now and then a process asks, outside of any transaction, where relays are.
-        const counts: number[] = [];
-        for (let order = 0; order < 5; order += 1) {
-          const before = await proxy.commands();
-          await subject.run({ transactions: 5, kinds: [events] });
-          counts.push(((await proxy.commands()) - before) / 5);
-        }
-        return median(counts);
-      };
-      await subject.run({ transactions: 5, kinds: KINDS });
-      const without = await perTransaction(0);
-      const added = new Map<number, number>();
-      for (const events of [1, 10, 500]) added.set(events, (await perTransaction(events)) - without);
-      counted.set(name, added);
-      await subject.close();
-    }
-  } finally {
-    await proxy.close();
+  await using proxy = await WireProxy.start(url, 0);
+  for (const name of ['txbox on mysql2', 'txbox on TypeORM', 'TypeORM save()'] as const) {
+    const subject = await SubjectProcess.start(name, proxy.url);
+    const perTransaction = async (events: number): Promise<number> => {
+      // Each order by itself, and the median of them: now and then a process asks, outside of any transaction, where relays are.
+      const counts: number[] = [];
+      for (let order = 0; order < 5; order += 1) {
+        const before = await proxy.commands();
+        await subject.run({ transactions: 5, kinds: [events] });
+        counts.push(((await proxy.commands()) - before) / 5);
+      }
+      return median(counts);
+    };
+    await subject.run({ transactions: 5, kinds: KINDS });
+    const without = await perTransaction(0);
+    const added = new Map<number, number>();
+    for (const events of [1, 10, 500]) added.set(events, (await perTransaction(events)) - without);
+    counted.set(name, added);
+    await subject.close();
   }
   return counted;
 }

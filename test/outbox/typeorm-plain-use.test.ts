@@ -109,7 +109,7 @@ const USES: Readonly<Record<string, (manager: EntityManager) => Promise<unknown>
     const apart = await manager.find<Book>('Book', { relations: { author: true }, relationLoadStrategy: 'query', where: { id: 'tehanu' } });
     expect(apart).toMatchObject([{ author: { name: 'Ursula' } }]);
   },
-  'cascades': async (manager) => {
+  cascades: async (manager) => {
     await manager.save('Author', {
       id: 'borges',
       name: 'Jorge Luis',
@@ -141,7 +141,7 @@ const USES: Readonly<Record<string, (manager: EntityManager) => Promise<unknown>
     for await (const row of stream as AsyncIterable<unknown>) ids.push((row as { tag_id: string }).tag_id);
     expect(ids).toEqual(['essay', 'novel']);
   },
-  'query': async (manager) => {
+  query: async (manager) => {
     await manager.query('INSERT INTO tag VALUES (?)', ['essay']);
     expect(await manager.query('SELECT COUNT(*) AS count FROM tag')).toMatchObject([{ count: expect.anything() }]);
   },

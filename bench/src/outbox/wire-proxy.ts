@@ -1,7 +1,7 @@
 import { ChildProcessHandle } from '../child-process.ts';
 
 /** A proxy before a MySQL server: a network of some length, and a count of what passes. */
-export class WireProxy {
+export class WireProxy implements AsyncDisposable {
   readonly #child: ChildProcessHandle;
   readonly #url: string;
 
@@ -27,7 +27,7 @@ export class WireProxy {
     return (await this.#child.ask('count')) as number;
   }
 
-  close(): Promise<void> {
-    return this.#child.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child.close();
   }
 }

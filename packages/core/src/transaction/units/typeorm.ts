@@ -21,7 +21,7 @@ import { SqliteGate } from './sqlite-gate.ts';
 import { beginSqlite, endReadOnly, type SqliteDatabase, sessionOfDatabase } from './sqlite-wire.ts';
 import { StatementWatch } from './statement-watch.ts';
 import { ambientUnit, type CurrentManager } from './typeorm-ambient.ts';
-import { branchNested, joinedManager, type JoinedRunner, joinedView, joinPlainUse, type PlainRepositories } from './typeorm-joining.ts';
+import { branchNested, type JoinedRunner, joinedManager, joinedView, joinPlainUse, type PlainRepositories } from './typeorm-joining.ts';
 import { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './unit-settings.ts';
 
 /** What may be set for the units of a DataSource. */
