@@ -16,7 +16,8 @@ export interface Raised {
 export interface Load {
   readonly seed: number;
   readonly writers: number;
-  readonly transactions: number;
+  /** How many, or until this is aborted. */
+  readonly transactions: number | AbortSignal;
   readonly counters: number;
   /** Share of the transactions that stay open for 50 to 1,500 ms after their INSERT into the outbox. */
   readonly slow: number;
@@ -68,7 +69,7 @@ export class Counters {
     let begun = 0;
     const write = async (writer: number): Promise<void> => {
       const random = randomOf(seed * 1_000 + writer);
-      while (begun < transactions) {
+      while (typeof transactions === 'number' ? begun < transactions : !transactions.aborted) {
         begun += 1;
         const counter = nameOf(Math.floor(counters * random() ** 3));
         const openMs = random() < slow ? slowMs(random()) : 0;

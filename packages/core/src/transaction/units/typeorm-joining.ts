@@ -125,15 +125,17 @@ interface QueryingManager extends TransactionalManager {
   query(...args: never[]): Promise<unknown>;
 }
 
-/** Prepares the manager of a view: nested transactions run in branches, and after the end `query` throws `UNIT_CLOSED`. */
+/** Prepares the manager of a view: nested transactions run in branches; after the end, where TypeORM would answer in its own words, `UNIT_CLOSED`. */
 export function joinedManager<M extends QueryingManager>(manager: M, unit: ConnectedUnit): M {
-  const query = manager.query.bind(manager);
-  manager.query = async (...args) => {
-    // TypeORM would answer in its own words.
-    refuseAfterTheEnd(unit);
-    return await query(...args);
-  };
-  return branchNested(manager, () => (unit.accepts ? unit : undefined));
+  branchNested(manager, () => (unit.accepts ? unit : undefined));
+  for (const name of ['query', 'transaction'] as const) {
+    const method = manager[name].bind(manager);
+    manager[name] = async (...args) => {
+      refuseAfterTheEnd(unit);
+      return await method(...args);
+    };
+  }
+  return manager;
 }
 
 /**
