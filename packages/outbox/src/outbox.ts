@@ -36,6 +36,8 @@ import { outboxSequences } from './sql/outbox-sequences.ts';
 import { outboxWriter } from './sql/outbox-writer.ts';
 import { WakeSender } from './wake-sender.ts';
 
+const NO_OPTIONS: TransactionOptions = {};
+
 /** What one flavour adds: its transaction object, and how it finds somebody else's open transaction. */
 export interface OutboxFlavour<Tx extends Transaction, Handle> {
   readonly resource: TransactionResource;
@@ -43,7 +45,7 @@ export interface OutboxFlavour<Tx extends Transaction, Handle> {
   readonly writer?: OutboxWriter;
   readonly sequences?: OutboxSequences;
   readonly keys?: IdempotencyKeys;
-  /** `undefined` = outside of any transaction, where the propagation says so. */
+  /** Completes `common`. `undefined` = outside of any transaction, where the propagation says so. */
   transactionOf(unit: UnitOfWork | undefined, common: Transaction): Tx;
   /**
    * The session of an open transaction of somebody else. Rejects with `UNSUPPORTED_HANDLE`, `WRONG_DATA_SOURCE` or
@@ -114,10 +116,10 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
   transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
   transaction<T>(options: TransactionOptions, fn: (tx: Tx) => Promise<T>): Promise<T>;
   async transaction<T>(first: TransactionOptions | ((tx: Tx) => Promise<T>), second?: (tx: Tx) => Promise<T>): Promise<T> {
-    const [options, fn] = typeof first === 'function' ? [{}, first] : [first, second];
+    const [options, fn] = typeof first === 'function' ? [undefined, first] : [first, second];
     if (typeof fn !== 'function') throw new TxboxError('OPTIONS_INVALID', 'transaction takes ([options,] fn), and fn must be a function.');
     this.#refuseClosed();
-    const { idempotencyKey: key, ...call } = checkTransactionOptions('transaction', options);
+    const { idempotencyKey: key, ...call } = options === undefined ? NO_OPTIONS : checkTransactionOptions('transaction', options);
     const keyed = key === undefined ? {} : { idempotencyKey: idempotencyKey('transaction', key, 'transaction', []) };
     return await runTransaction(this.resource, { ...call, ...keyed, sink: this.sink }, (unit) =>
       fn(this.#flavour.transactionOf(unit, unit ? this.#commonTransaction(unit) : this.#withoutTransaction())),
@@ -189,7 +191,9 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
       add: (event, payload, options) => this.#buffer.add(unit, event, payload, options),
       afterCommit: (callback) => unit.afterCommit(callback),
       attempt: unit.attempt,
-      signal: unit.signal,
+      get signal() {
+        return unit.signal;
+      },
     };
   }
 

@@ -58,7 +58,7 @@ class OpenUnit implements ConnectedUnit {
   );
   readonly #plan: UnitPlan;
   readonly #deadline: Deadline | undefined;
-  readonly #abort = new AbortController();
+  #abort: AbortController | undefined;
   readonly #beforeCommit: (() => Promise<void>)[] = [];
   readonly #afterCommit: (() => void | Promise<void>)[] = [];
   #state: UnitState = 'beginning';
@@ -102,7 +102,10 @@ class OpenUnit implements ConnectedUnit {
     return this.#doom;
   }
 
+  /** Made when somebody asks for it: few do, and it is not cheap. */
   get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    this.#tellSignal();
     return this.#abort.signal;
   }
 
@@ -118,7 +121,7 @@ class OpenUnit implements ConnectedUnit {
   doomWith(doom: Doom): void {
     if (isOver(this.#state) || this.#state === 'committing' || this.#state === 'rolling-back') return;
     this.#doom ??= doom;
-    this.#abort.abort(doomed(this.#doom));
+    this.#tellSignal();
   }
 
   beforeCommit(callback: () => Promise<void>): void {
@@ -281,7 +284,13 @@ class OpenUnit implements ConnectedUnit {
 
   #end(state: UnitState): void {
     this.#state = state;
-    if (!this.#abort.signal.aborted) this.#abort.abort(new TxboxError('UNIT_CLOSED', `The transaction is over (${state}).`));
+    this.#tellSignal();
+  }
+
+  #tellSignal(): void {
+    if (!this.#abort || this.#abort.signal.aborted) return;
+    if (this.#doom) this.#abort.abort(doomed(this.#doom));
+    else if (isOver(this.#state)) this.#abort.abort(new TxboxError('UNIT_CLOSED', `The transaction is over (${this.#state}).`));
   }
 
   #runAfterCommit(): void {

@@ -37,10 +37,8 @@ export class Mysql2Outbox extends Outbox<Mysql2Transaction, Mysql2Handle> {
     resource.configure({ plainQueries, onLockTimeout: common.onLockTimeout, logger: common.logger, unhandled: common.unhandled });
     super(common, {
       resource,
-      transactionOf: (unit, transaction) => ({
-        ...transaction,
-        connection: unit ? (unit.handle as PoolConnection) : plainConnection(pool),
-      }),
+      transactionOf: (unit, transaction) =>
+        Object.assign(transaction, { connection: unit ? (unit.handle as PoolConnection) : plainConnection(pool) }),
       foreignSession: async (handle) => {
         const session = await sessionOfConnection(handle);
         if (session === 'not a connection') {

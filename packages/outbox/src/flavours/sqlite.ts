@@ -25,7 +25,7 @@ export class SqliteOutbox extends Outbox<SqliteTransaction, Database> {
     resource.configure({ onLockTimeout: common.onLockTimeout, logger: common.logger, unhandled: common.unhandled });
     super(common, {
       resource,
-      transactionOf: (_unit, transaction) => ({ ...transaction, database }),
+      transactionOf: (_unit, transaction) => Object.assign(transaction, { database }),
       foreignSession: async (handle) => {
         if (handle !== database) {
           throw new TxboxError(

@@ -53,7 +53,7 @@ export class TypeormOutbox extends Outbox<TypeormTransaction, TypeormHandle> {
     resource.configure({ plainRepositories, onLockTimeout: common.onLockTimeout, logger: common.logger, unhandled: common.unhandled });
     super(common, {
       resource,
-      transactionOf: (unit, transaction) => ({ ...transaction, manager: (unit?.handle ?? dataSource.manager) as EntityManager }),
+      transactionOf: (unit, transaction) => Object.assign(transaction, { manager: (unit?.handle ?? dataSource.manager) as EntityManager }),
       foreignSession: (handle) => foreignSession(dataSource, handle),
     });
     this.manager = keptManager(dataSource);

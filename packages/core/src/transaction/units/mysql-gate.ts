@@ -4,7 +4,8 @@ import type { Dialect } from '../../sql/dialect.ts';
 import type { SqlSession } from '../../sql/session.ts';
 import { notSent, SERVER_STATUS_IN_TRANS } from '../doom.ts';
 import type { ConnectedUnit } from '../unit-connection.ts';
-import { answerInContext, mysqlSession, refuseAutocommitOff, send, statusOf, type WireCommand, type WireConnection } from './mysql-wire.ts';
+import { answerInContext, CommandTap } from './command-tap.ts';
+import { mysqlSession, refuseAutocommitOff, send, statusOf, type WireCommand, type WireConnection } from './mysql-wire.ts';
 import type { Origin, Passage, StatementWatch } from './statement-watch.ts';
 
 /** The savepoint around a statement that may do anything to the transaction. */
@@ -22,17 +23,14 @@ interface Entry {
 /**
  * Hands the statements of a unit's mysql2 connection to the driver one at a time, each judged by the watch right before
  * it is sent. mysql2's own queue would send those behind a statement that failed with a deadlock, and they would commit
- * by themselves (P-W3). For the length of the unit it stands before `addCommand` of that connection instance, which all
- * ways of sending go through: both flavours, prepared statements, streams.
+ * by themselves (P-W3).
  */
 export class MysqlGate {
   readonly session: SqlSession;
   readonly #raw: WireConnection;
   readonly #unit: ConnectedUnit;
   readonly #watch: StatementWatch;
-  readonly #addCommand: (command: WireCommand) => unknown;
-  readonly #wasOwn: boolean;
-  readonly #hook: (command: WireCommand) => unknown;
+  readonly #tap: CommandTap;
   readonly #onError: (error: unknown) => void;
   #queue: Entry[] = [];
   #current: Entry | undefined;
@@ -64,11 +62,9 @@ export class MysqlGate {
       if (this.#left) throw new TxboxError('UNIT_CLOSED', `The transaction is over (${unit.state}): await everything inside it.`);
       return await this.#own(() => send(raw, sql, values));
     });
-    this.#addCommand = raw.addCommand;
-    this.#wasOwn = Object.hasOwn(raw, 'addCommand');
-    this.#hook = (command) => this.#add(command);
+    this.#tap = CommandTap.of(raw);
+    this.#tap.taker = (command) => this.#add(command);
     this.#onError = (error) => this.#lost(error);
-    raw.addCommand = this.#hook;
     raw.on('error', this.#onError);
   }
 
@@ -110,18 +106,14 @@ export class MysqlGate {
   leave(): boolean {
     this.#left = true;
     const closed = this.#closed;
-    if (this.#raw.addCommand === this.#hook) {
-      if (this.#wasOwn) this.#raw.addCommand = this.#addCommand;
-      else Reflect.deleteProperty(this.#raw, 'addCommand');
-    }
+    this.#tap.taker = undefined;
     this.#raw.off('error', this.#onError);
     const pending = this.#current !== undefined || this.#queue.length > 0;
     return !closed && !pending && !this.#stuck && ((this.#status ?? 0) & SERVER_STATUS_IN_TRANS) === 0;
   }
 
-  // mysql2 replaces `addCommand` when the connection is over.
   get #closed(): boolean {
-    return this.#dead !== undefined || this.#raw.addCommand !== this.#hook;
+    return this.#dead !== undefined || this.#tap.closed;
   }
 
   // A connection that was closed on this side tells nobody, not even those who wait for an answer.
@@ -140,7 +132,7 @@ export class MysqlGate {
 
   #add(command: WireCommand): unknown {
     // Ahead of what waits here.
-    if (this.#asking) return this.#addCommand.call(this.#raw, command);
+    if (this.#asking) return this.#tap.send(command);
     answerInContext(command);
     const origin = this.#watch.origin(this.#sendingOwn ? 'framework' : undefined);
     const sql = command.sql ?? command.query ?? command.statement?.query ?? '';
@@ -165,7 +157,7 @@ export class MysqlGate {
         this.#next();
       });
     }
-    if (!this.#current && this.#queue.length === 0) for (const tell of this.#whenQuiet.splice(0)) tell();
+    if (!this.#current && this.#queue.length === 0 && this.#whenQuiet.length > 0) for (const tell of this.#whenQuiet.splice(0)) tell();
   }
 
   #idle(): Promise<void> {
@@ -261,7 +253,7 @@ export class MysqlGate {
     } else {
       command.on(errorMonitor, fail);
     }
-    command.once('end', () => {
+    command.on('end', () => {
       if (!failed) {
         this.#status = status ?? this.#status;
         this.#watch.succeeded(sql, passage, status, origin.branch);
@@ -271,8 +263,7 @@ export class MysqlGate {
     });
     this.#settleCurrent = settle;
     this.#unanswered.add(command);
-    // After its end the connection has an `addCommand` of its own that answers with the reason.
-    (this.#closed ? this.#raw.addCommand : this.#addCommand).call(this.#raw, command);
+    this.#tap.send(command);
   }
 
   /** Whether the transaction survived a lock time-out is the server's setting; the answer to a statement that does nothing tells. */

@@ -1,10 +1,7 @@
 import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
 import type { SqlResult, SqlRow, SqlSession, SqlValue } from '../../sql/session.ts';
-import { callerContext } from '../current-transaction.ts';
 import { SERVER_STATUS_AUTOCOMMIT, SERVER_STATUS_IN_TRANS } from '../doom.ts';
-
-const ANSWERED: unique symbol = Symbol('answered in the context of its sender');
 
 /** One of mysql2's commands: Query, Prepare, Execute, Ping, … */
 export interface WireCommand {
@@ -17,7 +14,6 @@ export interface WireCommand {
   on(event: string | symbol, listener: (value: unknown) => void): unknown;
   once(event: string | symbol, listener: (value: unknown) => void): unknown;
   emit(event: string, ...values: unknown[]): boolean;
-  [ANSWERED]?: true;
   listenerCount(event: string): number;
   removeAllListeners(event: string): unknown;
 }
@@ -26,26 +22,13 @@ export interface WireCommand {
 export interface WireConnection {
   /** Every command of a connection goes through here, one after another. */
   addCommand(command: WireCommand): unknown;
-  query(options: object, callback: (error: unknown, results: unknown) => void): unknown;
+  query(options: object | string, callback: (error: unknown, results: unknown) => void): unknown;
   on(event: 'error', listener: (error: unknown) => void): unknown;
   off(event: 'error', listener: (error: unknown) => void): unknown;
   resume(): void;
   release?(): void;
   destroy(): void;
   readonly config?: { readonly multipleStatements?: boolean };
-}
-
-/**
- * Callbacks and listeners of a command run in the context of whoever sends it, not in that of the socket, which is the
- * context of whoever opened the connection: code there would belong to no transaction, or to another request's.
- */
-export function answerInContext(command: WireCommand): void {
-  if (ANSWERED in command) return;
-  command[ANSWERED] = true;
-  const asked = callerContext();
-  const { emit, onResult } = command;
-  if (onResult) command.onResult = (error, ...rest) => asked(() => onResult.call(command, error, ...rest));
-  else command.emit = (event, ...rest) => asked(() => emit.call(command, event, ...rest));
 }
 
 interface Field {
@@ -78,6 +61,13 @@ export function send(connection: Pick<WireConnection, 'query'>, sql: string, val
   const options = { sql, values: [...values], rowsAsArray: true, nestTables: false, namedPlaceholders: false, typeCast };
   return new Promise((resolve, reject) => {
     connection.query(options, (error, results) => (error ? reject(error) : resolve(results)));
+  });
+}
+
+/** Sends a statement that begins or ends a transaction. */
+export function sendControl(connection: Pick<WireConnection, 'query'>, sql: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    connection.query(sql, (error, results) => (error ? reject(error) : resolve(results)));
   });
 }
 

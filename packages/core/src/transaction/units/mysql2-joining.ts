@@ -1,8 +1,9 @@
 import { TxboxError } from '../../runtime/error.ts';
 import { callerContext, currentUnit, outsideUnit } from '../current-transaction.ts';
 import type { UnitOfWork } from '../unit-of-work.ts';
+import { CommandTap } from './command-tap.ts';
 import { guardedConnection } from './guarded-connection.ts';
-import { answerInContext, type WireConnection } from './mysql-wire.ts';
+import type { WireConnection } from './mysql-wire.ts';
 
 /** What happens when a pool is used by itself while a unit of it is open. */
 export type PlainQueries =
@@ -42,20 +43,12 @@ export function joinPlainQueries({ pool, mode, rawOf }: PoolJoiningPlan): (got: 
     const unit = mode() === 'ignore' ? undefined : currentUnit(pool);
     return unit && { unit, raw: unit.accepts && mode() === 'join' ? rawOf(unit) : undefined };
   };
-  const answering = new WeakSet<WireConnection>();
   pool.getConnection = (got) => {
     const here = openHere();
     if (!here) {
       const asked = callerContext();
       return getConnection((error, connection) => {
-        if (connection && !answering.has(connection)) {
-          answering.add(connection);
-          const addCommand = connection.addCommand.bind(connection);
-          connection.addCommand = (command) => {
-            answerInContext(command);
-            return addCommand(command);
-          };
-        }
+        if (connection) CommandTap.of(connection).inContext = true;
         asked(() => got(error, connection));
       });
     }

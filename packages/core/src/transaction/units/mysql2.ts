@@ -7,7 +7,7 @@ import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
 import { connected } from './database-unavailable.ts';
 import { guardedConnection } from './guarded-connection.ts';
 import { MysqlGate } from './mysql-gate.ts';
-import { plainMysqlSession, send, statusOf, type WireConnection } from './mysql-wire.ts';
+import { plainMysqlSession, send, sendControl, statusOf, type WireConnection } from './mysql-wire.ts';
 import { type CorePool, joinPlainQueries, type PlainQueries } from './mysql2-joining.ts';
 import { resourceOf } from './resource-registry.ts';
 import { StatementWatch } from './statement-watch.ts';
@@ -54,6 +54,14 @@ export function poolResource(pool: Mysql2Pool): PoolResource {
 function makePoolResource(pool: CorePool): PoolResource {
   const dialect = mysqlDialect();
   const raws = new WeakMap<UnitOfWork, WireConnection>();
+  const wrappers = new WeakMap<CoreConnection, PooledConnection>();
+  const wrapperOf = (raw: CoreConnection): PooledConnection => {
+    const known = wrappers.get(raw);
+    if (known) return known;
+    const made = raw.promise();
+    wrappers.set(raw, made);
+    return made;
+  };
   let settings: Required<PoolUnitSettings> = { ...DEFAULT_UNIT_SETTINGS, plainQueries: 'join' };
   const getConnection = joinPlainQueries({ pool, mode: () => settings.plainQueries, rawOf: (unit) => raws.get(unit) });
   const coreConnection = (): Promise<CoreConnection> =>
@@ -62,7 +70,7 @@ function makePoolResource(pool: CorePool): PoolResource {
     });
   const connect: Connect = async (unit) => {
     const raw = await coreConnection();
-    const pooled = raw.promise();
+    const pooled = wrapperOf(raw);
     raws.set(unit, raw);
     const multipleStatements = raw.config?.multipleStatements === true;
     const watch = new StatementWatch({ unit, dialect, onLockTimeout: settings.onLockTimeout, multipleStatements });
@@ -71,17 +79,17 @@ function makePoolResource(pool: CorePool): PoolResource {
       handle: guardedConnection(pooled, unit),
       session: gate.session,
       begin: async () => {
-        if (unit.isolationLevel !== undefined) await send(raw, `SET TRANSACTION ISOLATION LEVEL ${unit.isolationLevel}`);
-        await send(raw, unit.readOnly ? 'START TRANSACTION READ ONLY' : 'START TRANSACTION');
+        if (unit.isolationLevel !== undefined) await sendControl(raw, `SET TRANSACTION ISOLATION LEVEL ${unit.isolationLevel}`);
+        await sendControl(raw, unit.readOnly ? 'START TRANSACTION READ ONLY' : 'START TRANSACTION');
         gate.refuseAutocommitOff();
       },
       quiet: () => gate.quiet(),
       commit: async () => {
-        await send(raw, 'COMMIT');
+        await sendControl(raw, 'COMMIT');
       },
       rollback: async () => {
         await gate.quietForRollback();
-        await send(raw, 'ROLLBACK');
+        await sendControl(raw, 'ROLLBACK');
       },
       interrupt: (error) => gate.interrupt(error),
       release: async (broken) => {

@@ -1,0 +1,60 @@
+import { callerContext } from '../current-transaction.ts';
+import type { WireCommand, WireConnection } from './mysql-wire.ts';
+
+type Sender = (command: WireCommand) => unknown;
+
+const taps = new WeakMap<WireConnection, CommandTap>();
+
+/**
+ * Stands before `addCommand` of one mysql2 connection, which all ways of sending go through: both flavours, prepared
+ * statements, streams. It stays for the life of the connection: an object whose properties come and go is slow.
+ */
+export class CommandTap {
+  /** Takes every command, while a unit has the connection. */
+  taker: Sender | undefined;
+  /** What no unit takes is answered in its sender's context. */
+  inContext = false;
+  readonly #raw: WireConnection;
+  readonly #send: Sender;
+  readonly #hook: Sender;
+
+  private constructor(raw: WireConnection) {
+    this.#raw = raw;
+    this.#send = raw.addCommand.bind(raw);
+    this.#hook = (command) => {
+      if (this.taker) return this.taker(command);
+      if (this.inContext) answerInContext(command);
+      return this.#send(command);
+    };
+    raw.addCommand = this.#hook;
+  }
+
+  static of(raw: WireConnection): CommandTap {
+    const known = taps.get(raw);
+    if (known) return known;
+    const tap = new CommandTap(raw);
+    taps.set(raw, tap);
+    return tap;
+  }
+
+  /** mysql2 puts an `addCommand` of its own there when the connection is over, which answers with the reason. */
+  get closed(): boolean {
+    return this.#raw.addCommand !== this.#hook;
+  }
+
+  /** To the driver. */
+  send(command: WireCommand): unknown {
+    return this.closed ? this.#raw.addCommand(command) : this.#send(command);
+  }
+}
+
+/**
+ * Callbacks and listeners of a command run in the context of whoever sends it, not in that of the socket, which is the
+ * context of whoever opened the connection: code there would belong to no transaction, or to another request's.
+ */
+export function answerInContext(command: WireCommand): void {
+  const asked = callerContext();
+  const { emit, onResult } = command;
+  if (onResult) command.onResult = (error, ...rest) => asked(() => onResult.call(command, error, ...rest));
+  else command.emit = (event, ...rest) => asked(() => emit.call(command, event, ...rest));
+}
