@@ -35,7 +35,7 @@ const TASKS = {
   check: { install: 'all', run: ['node', 'tools/check.ts'] },
   build: { install: 'all', run: BUILD },
   bench: { install: 'all', build: BUILD, run: ['node', 'bench/dist/main.js'] },
-  docs: { install: 'all', run: ['node', 'tools/api-reference/generate.ts'] },
+  docs: { install: 'all', build: BUILD, run: ['node', 'tools/api-reference/generate.ts'] },
   format: { install: 'all', run: [join(ROOT, 'tools/node_modules/.bin/biome'), 'check', '--write', '.'] },
   txbox: { install: 'all', build: [...BUILD, 'packages/cli'], run: ['node', join(ROOT, 'packages/cli/dist/bin.js')], here: true },
 };
