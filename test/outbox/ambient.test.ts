@@ -183,32 +183,32 @@ describe.each(LANES)('events in a transaction of %s', (_name, kind: AmbientKind,
   });
 
   if (kind.savepoints) {
-it('vanish with a nested transaction, also where the first was added inside', async () => {
-    const { outbox } = service;
-    const nested = (id: string, fails: boolean): Promise<void> =>
-      framework.transaction(async () => {
-        await place(id);
-        outbox.add(Placed, { id });
-        if (fails) throw new Error('undone');
-      }, 'nested');
-    await framework.transaction(async () => {
-      await expect(nested('a', true)).rejects.toThrow('undone');
-      await nested('b', false);
-      outbox.add(Placed, { id: 'c' });
-      await expect(nested('d', true)).rejects.toThrow('undone');
-      const outer = framework.transaction(async () => {
-        await nested('e', false);
-        throw new Error('undone');
-      }, 'nested');
-      await expect(outer).rejects.toThrow('undone');
-      await nested('f', false);
+    it('vanish with a nested transaction, also where the first was added inside', async () => {
+      const { outbox } = service;
+      const nested = (id: string, fails: boolean): Promise<void> =>
+        framework.transaction(async () => {
+          await place(id);
+          outbox.add(Placed, { id });
+          if (fails) throw new Error('undone');
+        }, 'nested');
+      await framework.transaction(async () => {
+        await expect(nested('a', true)).rejects.toThrow('undone');
+        await nested('b', false);
+        outbox.add(Placed, { id: 'c' });
+        await expect(nested('d', true)).rejects.toThrow('undone');
+        const outer = framework.transaction(async () => {
+          await nested('e', false);
+          throw new Error('undone');
+        }, 'nested');
+        await expect(outer).rejects.toThrow('undone');
+        await nested('f', false);
+      });
+      expect(await stored()).toEqual([
+        ['b', 'f'],
+        ['b', 'c', 'f'],
+      ]);
     });
-    expect(await stored()).toEqual([
-      ['b', 'f'],
-      ['b', 'c', 'f'],
-    ]);
-  });
-}
+  }
 
   it('vanish with a savepoint that was set by hand', async () => {
     const { outbox } = service;
