@@ -1,0 +1,13 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+@Entity()
+export class Coupon {
+  @PrimaryColumn({ length: 20 })
+  code!: string;
+
+  @Column()
+  discountCents!: number;
+
+  @Column()
+  usesLeft!: number;
+}

@@ -1,0 +1,22 @@
+import { dataSource } from './data-source.ts';
+import { Category } from './entities/category.ts';
+import { Coupon } from './entities/coupon.ts';
+import { Customer } from './entities/customer.ts';
+import { Order } from './entities/order.ts';
+import { Product } from './entities/product.ts';
+import { Shipment } from './entities/shipment.ts';
+import { CatalogueService } from './services/catalogue-service.ts';
+import { couponRepository } from './services/coupon-repository.ts';
+import { CustomerService } from './services/customer-service.ts';
+import { OrderService } from './services/order-service.ts';
+import { PaymentService } from './services/payment-service.ts';
+import { ShippingService } from './services/shipping-service.ts';
+import { StockService } from './services/stock-service.ts';
+
+export const stock = new StockService(dataSource);
+export const payments = new PaymentService();
+export const coupons = couponRepository(dataSource.getRepository(Coupon));
+export const customers = new CustomerService(dataSource.getRepository(Customer));
+export const catalogue = new CatalogueService(dataSource.getTreeRepository(Category), dataSource.getRepository(Product));
+export const orders = new OrderService(dataSource, stock, payments, coupons);
+export const shipping = new ShippingService(dataSource.getRepository(Order), dataSource.getRepository(Shipment));

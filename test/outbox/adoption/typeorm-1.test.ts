@@ -1,0 +1,3 @@
+import { shopSuite } from './shop-suite.ts';
+
+shopSuite('typeorm');
