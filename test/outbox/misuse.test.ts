@@ -90,6 +90,13 @@ describe('an inbox takes handlers of events only', () => {
   const inbox = createInbox({ database: new Database(':memory:'), group: 'g' });
   it.each([
     [() => inbox.on(Placed, undefined as never), 'inbox.on(order.placed) takes a function'],
+    [
+      () =>
+        inbox.on(Placed, async function* () {
+          yield 1;
+        }),
+      'inbox.on(order.placed): the handler is a generator',
+    ],
     [() => inbox.on(undefined as never, () => undefined), 'inbox.on takes an event made by defineEvent'],
   ])('%#', (register, text) => {
     expect(register).toThrow(thrown('HANDLER_INVALID', text));

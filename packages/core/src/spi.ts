@@ -58,7 +58,13 @@ export {
   outboxChoice,
   registerLiveOutbox,
 } from './transaction/live-outboxes.ts';
-export { type AnyMethod, type AsyncMethodDecorator, methodDecorator, refuseWithoutParentheses } from './transaction/method-decorator.ts';
+export {
+  type AnyMethod,
+  type AsyncMethodDecorator,
+  isGenerator,
+  methodDecorator,
+  refuseWithoutParentheses,
+} from './transaction/method-decorator.ts';
 export { runUnit, type UnitPlan } from './transaction/open-unit.ts';
 export { runTransaction, type TransactionCall } from './transaction/run-transaction.ts';
 export type { IsolationLevel, Transaction, TransactionOptions } from './transaction/transaction.ts';

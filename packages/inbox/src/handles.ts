@@ -1,4 +1,4 @@
-import { type EventDefinition, noEventBecause, type PayloadOf, TxboxError } from '@txbox/core/spi';
+import { type EventDefinition, isGenerator, noEventBecause, type PayloadOf, TxboxError } from '@txbox/core/spi';
 
 /** A method that was declared a handler. */
 export interface DeclaredHandler {
@@ -36,13 +36,16 @@ const METADATA: symbol = withMetadata.metadata;
  * handler context. A method may handle several events. An override in a subclass handles what it overrides.
  *
  * The payload is `null` for a tombstone (`ctx.message.value === null`). Throws `HANDLER_INVALID` for anything but an
- * event that `defineEvent` made, and on anything but a public method of instances.
+ * event that `defineEvent` made, and on anything but a public method of instances; a generator is none.
  */
 export function Handles<E extends EventDefinition>(event: E): HandlesDecorator<PayloadOf<E>> {
   refuseUndefinedEvent(event, '@Handles');
   return (target: unknown, context: unknown, descriptor?: PropertyDescriptor): void => {
-    if (isStandardContext(context)) declare(ownerOfStandard(event, context), { event, method: context.name });
-    else declare(ownerOfLegacy(event, target, context, descriptor), { event, method: context as string | symbol });
+    const standard = isStandardContext(context);
+    const owner = standard ? ownerOfStandard(event, context) : ownerOfLegacy(event, target, context, descriptor);
+    const method = standard ? context.name : (context as string | symbol);
+    refuseGenerator(standard ? target : descriptor?.value, `@Handles(${event.name}) stands on ${String(method)}, which`);
+    declare(owner, { event, method });
   };
 }
 
@@ -61,6 +64,15 @@ export function handlersOf(instance: object): DeclaredHandler[] {
 export function refuseUndefinedEvent(event: unknown, what: string): void {
   const problem = noEventBecause(event);
   if (problem !== undefined) throw new TxboxError('HANDLER_INVALID', `${what} ${problem}`);
+}
+
+/** Throws `HANDLER_INVALID` for a generator. `what` begins the text. */
+export function refuseGenerator(handler: unknown, what: string): void {
+  if (!isGenerator(handler)) return;
+  throw new TxboxError(
+    'HANDLER_INVALID',
+    `${what} is a generator: its body would not run, for nobody iterates. Make it a function or a method.`,
+  );
 }
 
 function isStandardContext(value: unknown): value is ClassMethodDecoratorContext {
@@ -86,7 +98,7 @@ function ownerOfLegacy(event: EventDefinition, target: unknown, method: unknown,
 function misplaced(event: EventDefinition, method: unknown): TxboxError {
   return new TxboxError(
     'HANDLER_INVALID',
-    `@Handles(${event.name}) stands on ${String(method)}, which is not a public method of instances. Static and private members, fields and accessors cannot handle events.`,
+    `@Handles(${event.name}) stands on ${method === undefined ? 'a class' : String(method)}, which is not a public method of instances. Static and private members, fields and accessors cannot handle events.`,
   );
 }
 

@@ -16,7 +16,7 @@ import { readDelivery, type Work } from './batch.ts';
 import { ConsumerLoop } from './consumer-loop.ts';
 import type { HandlerContext, HandlerFunction } from './handler-context.ts';
 import { HandlerRegistry } from './handler-registry.ts';
-import { refuseUndefinedEvent } from './handles.ts';
+import { refuseGenerator, refuseUndefinedEvent } from './handles.ts';
 import { InboxEvents } from './inbox-events.ts';
 import type { ResolvedInboxOptions } from './inbox-options.ts';
 import { applyOnce, type InboxRuntime } from './inbox-runtime.ts';
@@ -133,6 +133,7 @@ class InboxService<Context extends HandlerContext> implements Inbox<Context> {
         `inbox.on(${event.name}) takes a function of payload and context as its second argument, got ${typeof handler}.`,
       );
     }
+    refuseGenerator(handler, `inbox.on(${event.name}): the handler`);
     const name = handler.name || 'a function without a name';
     this.#runtime.handlers.add({ event, name, invoke: handler as (payload: unknown, ctx: unknown) => unknown });
     return this;

@@ -103,6 +103,77 @@ describe('Handles', () => {
   });
 });
 
+describe('Handles refuses, where it is written,', () => {
+  it.each([
+    [
+      'a generator',
+      'list, which is a generator',
+      (): unknown => {
+        class Wrong {
+          @Handles(Paid)
+          *list(): Generator<number> {
+            yield 1;
+          }
+        }
+        return Wrong;
+      },
+    ],
+    [
+      'an asynchronous generator',
+      'stream, which is a generator',
+      (): unknown => {
+        class Wrong {
+          @Handles(Paid)
+          async *stream(): AsyncGenerator<number> {
+            yield 1;
+          }
+        }
+        return Wrong;
+      },
+    ],
+    [
+      'a getter',
+      'value, which is not a public method',
+      (): unknown => {
+        class Wrong {
+          // @ts-expect-error: a getter is no method
+          @Handles(Paid)
+          get value(): number {
+            return 1;
+          }
+        }
+        return Wrong;
+      },
+    ],
+    [
+      'a class',
+      'a class, which is not a public method',
+      (): unknown => {
+        // @ts-expect-error: a class is no method
+        @Handles(Paid)
+        class Wrong {}
+        return Wrong;
+      },
+    ],
+    [
+      'a generator in the standard form',
+      'stream, which is a generator',
+      (): unknown => {
+        class Wrong {
+          async *stream(): AsyncGenerator<number> {
+            yield 1;
+          }
+        }
+        return decorateStandard(Wrong, 'stream', Handles(Paid));
+      },
+    ],
+  ])('%s', (_what, text, define) => {
+    expect(define).toThrow(
+      expect.objectContaining({ code: 'HANDLER_INVALID', message: expect.stringContaining(`@Handles(order.paid) stands on ${text}`) }),
+    );
+  });
+});
+
 describe('HandlerRegistry', () => {
   it('calls the method on its instance', async () => {
     const billing = new Billing();

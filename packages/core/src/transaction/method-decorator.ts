@@ -70,6 +70,11 @@ function misuse(decorator: string, kind: string, name: unknown): TxboxError {
 
 const GENERATOR = /^\[object (Async)?GeneratorFunction\]$/;
 
+/** Whether a function's body runs when somebody iterates over its result: after the transaction that it was called in, or never. */
+export function isGenerator(method: unknown): boolean {
+  return GENERATOR.test(Object.prototype.toString.call(method));
+}
+
 /** reflect-metadata's part of `Reflect`, where it is loaded. */
 interface MetadataReflect {
   getOwnMetadataKeys?(target: object): unknown[];
@@ -83,8 +88,7 @@ function wrapped(
   key: string | symbol,
   wrap: (method: AnyMethod, name: string) => AnyMethod,
 ): AnyMethod {
-  // Its body runs when somebody iterates, which is after the transaction.
-  if (GENERATOR.test(Object.prototype.toString.call(method))) throw misuse(decorator, 'generator', key);
+  if (isGenerator(method)) throw misuse(decorator, 'generator', key);
   const wrapper = wrap(method, String(key));
   Object.defineProperty(wrapper, 'name', { value: method.name, configurable: true });
   Object.defineProperty(wrapper, 'length', { value: method.length, configurable: true });
