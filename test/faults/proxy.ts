@@ -5,7 +5,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export type Direction = 'to-server' | 'to-client';
 
 /** What a filter lets through: bytes, perhaps late; or the order to cut the connection. */
-export type Passage = { readonly bytes: Buffer; readonly delayMs?: number } | 'cut';
+export type Passage = LatePassage | 'cut';
+
+/** Bytes that pass, late or when something has happened. */
+export interface LatePassage {
+  readonly bytes: Buffer;
+  readonly delayMs?: number;
+  readonly after?: Promise<unknown>;
+  /** The client is cut off meanwhile, and the server does not hear of it: what was sent arrives all the same. */
+  readonly orphaned?: boolean;
+}
 
 /** Looks at one direction of one connection. Whatever it keeps to itself it may give later. */
 export type Filter = (bytes: Buffer) => Iterable<Passage>;
@@ -157,8 +166,13 @@ export class FaultProxy {
         last = last.then(async () => {
           const waitMs = dueAt - performance.now();
           if (waitMs > 0) await sleep(Math.ceil(waitMs));
-          if (passage === 'cut') this.#cutLink(link);
-          else await this.#write(link, direction, to, passage.bytes);
+          if (passage === 'cut') {
+            this.#cutLink(link);
+            return;
+          }
+          if (passage.orphaned) link.orphan();
+          await passage.after;
+          await this.#write(link, direction, to, passage.bytes);
         });
       }
     });
@@ -197,6 +211,7 @@ class Link {
   lossy = false;
   onEnd: () => void = () => undefined;
   isSilent: () => boolean = () => false;
+  #orphaned = false;
 
   constructor(client: Socket, server: Socket, left: Partial<Record<Direction, number>>) {
     this.client = client;
@@ -208,9 +223,15 @@ class Link {
       socket.once('close', () => {
         // The other side of a vanished peer does not hear of it.
         if (this.isSilent() && !this.client.destroyed) this.lossy = true;
-        else this.destroy();
+        else if (!this.#orphaned || socket === server) this.destroy();
       });
     }
+  }
+
+  /** Only the server's half is left. */
+  orphan(): void {
+    this.#orphaned = true;
+    this.client.destroy();
   }
 
   destroy(): void {

@@ -9,9 +9,14 @@ type Server = (typeof SERVERS)[number];
 
 /** What may be said of a subject. */
 interface SubjectOptions {
-  readonly outbox?: Partial<Pick<TypeormOutboxOptions, 'idempotency' | 'logger' | 'onLockTimeout' | 'unhandled' | 'name'>>;
+  readonly outbox?: Partial<
+    Pick<TypeormOutboxOptions, 'idempotency' | 'logger' | 'onLockTimeout' | 'unhandled' | 'name' | 'wake' | 'tablePrefix'>
+  >;
   /** Default 4. */
   readonly connections?: number;
+  /** Options of mysql2, which TypeORM's DataSource has by the same names. */
+  readonly client?: object;
+  /** What the service connects to; the database is there by then, and has no tables of the framework. */
   readonly url?: (url: string) => Promise<string>;
 }
 
@@ -34,9 +39,9 @@ export interface Subject {
 async function typeormSubject(
   server: Server,
   typeorm: typeof typeorm1,
-  { outbox, connections = 4, url }: SubjectOptions = {},
+  { outbox, connections = 4, client, url }: SubjectOptions = {},
 ): Promise<Subject> {
-  const dataSource = { extra: { connectionLimit: connections } };
+  const dataSource = { ...client, extra: { connectionLimit: connections } };
   const service = await startService(server, typeorm, { dataSource, ...(outbox && { outbox }), ...(url && { url }) });
   return {
     ...service,
@@ -46,8 +51,8 @@ async function typeormSubject(
   };
 }
 
-async function mysql2Subject(server: Server, { outbox, connections = 4, url }: SubjectOptions = {}): Promise<Subject> {
-  const pool = { connectionLimit: connections };
+async function mysql2Subject(server: Server, { outbox, connections = 4, client, url }: SubjectOptions = {}): Promise<Subject> {
+  const pool = { ...client, connectionLimit: connections };
   const service = await startPoolService(server, 'promise', { pool, ...(outbox && { outbox }), ...(url && { url }) });
   return {
     ...service,

@@ -6,11 +6,19 @@ export interface Cut {
   readonly lose: 'statement' | 'answer';
 }
 
-/** The first statement that begins with `text` is replaced by another, and answered with an error of the server. */
+/** The first statement that begins with `text` is replaced by another, or answered with an error of the server, or both. */
 export interface Lie {
   readonly text: string;
   readonly instead?: string;
-  readonly errno: number;
+  readonly errno?: number;
+}
+
+/** The first statement that begins with `text` is held until `until` resolves, which is told whose statement came by. */
+export interface Hold {
+  readonly text: string;
+  readonly until: (threadId: number) => Promise<unknown>;
+  /** The client loses its connection meanwhile; the statement reaches the server all the same. */
+  readonly orphaned?: boolean;
 }
 
 const COM_QUERY = 3;
@@ -18,6 +26,9 @@ const COM_QUERY = 3;
 /** A proxy before a MySQL server that notes every statement sent, and can lose one or its answer. */
 export class WireTap implements AsyncDisposable {
   readonly statements: string[] = [];
+  /** Bytes of each of them. */
+  readonly sizes: number[] = [];
+  #hold: Hold | undefined;
   #cut: Cut | undefined;
   #lie: Lie | undefined;
   #proxy: FaultProxy | undefined;
@@ -43,6 +54,10 @@ export class WireTap implements AsyncDisposable {
     this.#lie = lie;
   }
 
+  holdAt(hold: Hold): void {
+    this.#hold = hold;
+  }
+
   /** Destroys every connection. */
   cut(): void {
     this.#proxy?.cut();
@@ -55,8 +70,11 @@ export class WireTap implements AsyncDisposable {
   #filters(): Record<'to-server' | 'to-client', Filter> {
     let answerIsLost = false;
     let answer: Buffer | undefined;
+    let threadId = 0;
     return {
       'to-client': (bytes) => {
+        // The server speaks first: a protocol number, its version as text, the thread.
+        threadId ||= bytes.readUInt32LE(bytes.indexOf(0, 5) + 1);
         if (answerIsLost) return ['cut'];
         const forged = answer;
         answer = undefined;
@@ -66,10 +84,16 @@ export class WireTap implements AsyncDisposable {
         const sql = statementIn(bytes);
         if (sql === undefined) return [{ bytes }];
         this.statements.push(sql);
+        this.sizes.push(bytes.readUIntLE(0, 3));
+        const hold = this.#hold;
+        if (hold && sql.startsWith(hold.text)) {
+          this.#hold = undefined;
+          return [{ bytes, after: hold.until(threadId), orphaned: hold.orphaned === true }];
+        }
         const lie = this.#lie;
         if (lie && sql.startsWith(lie.text)) {
           this.#lie = undefined;
-          answer = errorPacket(lie.errno);
+          if (lie.errno !== undefined) answer = errorPacket(lie.errno);
           return [{ bytes: lie.instead === undefined ? bytes : queryPacket(lie.instead, bytes) }];
         }
         const cut = this.#cut;

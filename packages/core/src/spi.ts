@@ -47,7 +47,7 @@ export type { Database, OwnedSession, SqlResult, SqlRow, SqlSession, SqlValue } 
 export { type DriverError, driverErrorOf } from './sql/sql-error.ts';
 export { DEFAULT_TABLE_PREFIX, type TableNames, tableNames, tablePrefix } from './sql/table-names.ts';
 export { currentUnit, heldAround, innermostOpenUnit, insideUnit, outsideUnit } from './transaction/current-transaction.ts';
-export type { OnLockTimeout } from './transaction/doom.ts';
+export { doomed, type OnLockTimeout } from './transaction/doom.ts';
 export { type EventSink, eventSinkOf, type IdempotencyKey, registerEventSink } from './transaction/event-sink.ts';
 export { idempotencyKey } from './transaction/idempotency-key.ts';
 export {

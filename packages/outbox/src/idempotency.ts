@@ -1,4 +1,5 @@
 import {
+  doomed,
   type IdempotencyKey,
   isTxboxError,
   jsonCodec,
@@ -67,7 +68,8 @@ export class Idempotency {
     try {
       return await this.#plan.keys.claim(unit.session, key);
     } catch (error) {
-      if (isTxboxError(error) || unit.session.dialect.classify(error) !== 'lock-timeout') throw error;
+      if (isTxboxError(error)) throw error;
+      if (unit.session.dialect.classify(error) !== 'lock-timeout') throw unit.doom ? doomed(unit.doom) : error;
       throw new TxboxError(
         'OUTCOME_UNKNOWN',
         `Another transaction with the idempotencyKey ${JSON.stringify(key.key)} is still open, so whether it commits is not known yet. Nothing was done by this one: call it again with the same key.`,

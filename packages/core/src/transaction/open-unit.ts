@@ -253,6 +253,8 @@ class OpenUnit implements ConnectedUnit {
     }
     await this.rollBack(connection);
     if (this.#doom?.code !== undefined || !failure) throw this.#doomed();
+    // What the driver says of a statement that the caller does not know would not tell what became of the transaction.
+    if (this.#doom && this.#flushFailure !== undefined && !isTxboxError(this.#flushFailure)) throw this.#doomed();
     throw this.#flushFailure ?? txboxErrorIn(failure.error) ?? failure.error;
   }
 
