@@ -71,6 +71,7 @@ export class WireTap implements AsyncDisposable {
     let answerIsLost = false;
     let answer: Buffer | undefined;
     let threadId = 0;
+    let restOfReplaced = 0;
     return {
       'to-client': (bytes) => {
         // The server speaks first: a protocol number, its version as text, the thread.
@@ -81,6 +82,10 @@ export class WireTap implements AsyncDisposable {
         return [{ bytes: forged ?? bytes }];
       },
       'to-server': (bytes): Passage[] => {
+        if (restOfReplaced > 0) {
+          restOfReplaced -= bytes.length;
+          return [];
+        }
         const sql = statementIn(bytes);
         if (sql === undefined) return [{ bytes }];
         this.statements.push(sql);
@@ -94,7 +99,9 @@ export class WireTap implements AsyncDisposable {
         if (lie && sql.startsWith(lie.text)) {
           this.#lie = undefined;
           if (lie.errno !== undefined) answer = errorPacket(lie.errno);
-          return [{ bytes: lie.instead === undefined ? bytes : queryPacket(lie.instead, bytes) }];
+          if (lie.instead === undefined) return [{ bytes }];
+          restOfReplaced = 4 + bytes.readUIntLE(0, 3) - bytes.length;
+          return [{ bytes: queryPacket(lie.instead, bytes) }];
         }
         const cut = this.#cut;
         if (!cut || !sql.startsWith(cut.text)) return [{ bytes }];
