@@ -92,10 +92,10 @@ class SqlOutboxWriter implements OutboxWriter {
   }
 }
 
-/** Most bytes of a row in a statement's text: binaries as hex literals, text escaped. */
+/** Most bytes of a row in a statement's text: binaries, and text that is not plain, as hex literals. */
 function literalBytes(message: EncodedMessage, size: number): number {
   const text = message.topic.length + message.type.length + (message.aggregateType?.length ?? 0) + (message.aggregateId?.length ?? 0);
-  return 160 + 2 * size + 4 * text;
+  return 200 + 2 * size + 6 * text;
 }
 
 /** The server would close the connection without a word. */

@@ -56,9 +56,22 @@ function typeCast(field: Field, next: () => unknown): unknown {
   }
 }
 
+/** Text that every charset writes alike, and that no sql_mode reads otherwise. */
+const PLAIN_TEXT = /^[\w .:/-]*$/;
+
+/**
+ * Text as the digits of its UTF-8: whatever charset the user's connection has (latin1 makes question marks of what it has
+ * not, utf8mb3 cuts off), and whatever its sql_mode makes of a backslash (`NO_BACKSLASH_ESCAPES`).
+ */
+function portable(value: SqlValue): unknown {
+  if (typeof value !== 'string' || PLAIN_TEXT.test(value)) return value;
+  const literal = `_utf8mb4 X'${Buffer.from(value, 'utf8').toString('hex')}'`;
+  return { toSqlString: () => literal };
+}
+
 /** Sends one statement and resolves to mysql2's results. */
 export function send(connection: Pick<WireConnection, 'query'>, sql: string, values: readonly SqlValue[] = []): Promise<unknown> {
-  const options = { sql, values: [...values], rowsAsArray: true, nestTables: false, namedPlaceholders: false, typeCast };
+  const options = { sql, values: values.map(portable), rowsAsArray: true, nestTables: false, namedPlaceholders: false, typeCast };
   return new Promise((resolve, reject) => {
     connection.query(options, (error, results) => (error ? reject(error) : resolve(results)));
   });
