@@ -2,6 +2,7 @@ import {
   type AddOptions,
   checkSchema,
   coreComponent,
+  driverErrorOf,
   type EncodedMessage,
   type EventDefinition,
   encodeMessage,
@@ -96,17 +97,28 @@ export class EventBuffer {
     return this.#buffers.get(unit)?.messages.map(({ message }) => message.id) ?? [];
   }
 
-  /** Runs statements on the outbox's tables; rejects with `SCHEMA_MISSING` where there are none. */
+  /** Runs statements on the outbox's tables; rejects with `SCHEMA_MISSING` where there are none, `SCHEMA_NOT_WRITABLE` where they take none. */
   async onTables<T>(session: SqlSession, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (isTxboxError(error) || session.dialect.classify(error) !== 'missing-table') throw error;
-      throw new TxboxError(
-        'SCHEMA_MISSING',
-        'The outbox tables are not installed in this database, so the transaction was rolled back. Run txbox migrate, or outbox.migrate() at the start of the service.',
-        { cause: error },
-      );
+      const kind = isTxboxError(error) ? 'other' : session.dialect.classify(error);
+      if (kind === 'missing-table') {
+        throw new TxboxError(
+          'SCHEMA_MISSING',
+          'The outbox tables are not installed in this database, so no event was written. Run txbox migrate, or outbox.migrate() at the start of the service.',
+          { cause: error },
+        );
+      }
+      if (kind === 'read-only') {
+        throw new TxboxError(
+          'SCHEMA_NOT_WRITABLE',
+          `The outbox tables cannot be used: ${driverErrorOf(error).message}. No event was written. ` +
+            "On MySQL and MariaDB the service's user needs SELECT on the table meta, INSERT on outbox, and SELECT, INSERT, UPDATE, DELETE on sequence and idempotency; what is read-only takes no events.",
+          { cause: error },
+        );
+      }
+      throw error;
     }
   }
 

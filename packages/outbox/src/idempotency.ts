@@ -27,7 +27,7 @@ export interface IdempotencyPlan {
   readonly logger: Logger;
   /** The ids of the events that the unit has added so far. */
   readonly messageIdsOf: (unit: UnitOfWork) => readonly Buffer[];
-  /** Runs a statement on the tables; rejects with `SCHEMA_MISSING` where there are none. */
+  /** Runs a statement on the tables; rejects with `SCHEMA_MISSING` or `SCHEMA_NOT_WRITABLE`. */
   readonly onTables: <T>(session: SqlSession, work: () => Promise<T>) => Promise<T>;
 }
 
@@ -56,7 +56,7 @@ export class Idempotency {
       const messageIds = messageIdsOf(unit).slice(0, MAX_MESSAGE_IDS);
       // As it was claimed.
       if (result?.length === 0 && messageIds.length === 0) return;
-      await keys.complete(unit.session, key, { result, messageIds });
+      await onTables(unit.session, () => keys.complete(unit.session, key, { result, messageIds }));
     });
     const returned = await fn();
     result = this.#storable(returned);

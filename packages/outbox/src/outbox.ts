@@ -110,7 +110,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
   /**
    * Runs `fn` in a transaction and commits it with its events; joins the open one when there is one, or as `propagation`
    * says. Rejects with what `fn` throws (rolled back), `UNIT_DOOMED` or `UNIT_TIMED_OUT` (rolled back), `OUTCOME_UNKNOWN`,
-   * `SCHEMA_MISSING`, `DATABASE_UNAVAILABLE`; where the open one cannot give what is asked for `PROPAGATION_REFUSED` or
+   * `SCHEMA_MISSING`, `SCHEMA_NOT_WRITABLE`, `DATABASE_UNAVAILABLE`; where the open one cannot give what is asked for `PROPAGATION_REFUSED` or
    * `ISOLATION_TOO_WEAK`; and of a repeat `ALREADY_COMMITTED` or `IDEMPOTENCY_KEY_REUSED`.
    */
   transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;

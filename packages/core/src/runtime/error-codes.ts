@@ -48,6 +48,7 @@ export const ERROR_CODES = {
   SCHEMA_MISSING: { retryable: false },
   SCHEMA_TOO_OLD: { retryable: false },
   SCHEMA_TOO_NEW: { retryable: false },
+  SCHEMA_NOT_WRITABLE: { retryable: false },
   MIGRATION_FAILED: { retryable: true },
   // Brokers
   BROKER_UNAVAILABLE: { retryable: true },

@@ -35,7 +35,7 @@ export async function migrate(
   return session.dialect.exclusively(session, tables.meta, options.lockWaitMs ?? 60_000, async () => {
     const applied: AppliedMigration[] = [];
     for (const component of inOrder(components)) {
-      const current = await schemaVersion(session, component.name, tables);
+      const current = await failing(`The schema of ${component.name} cannot be read`, () => schemaVersion(session, component.name, tables));
       if (current) refuseTooNew(component, current);
       for (const migration of component.migrations.filter(({ version }) => version > (current?.version ?? 0))) {
         await apply(session, component, migration, tables);
@@ -114,17 +114,17 @@ function refuseTooNew(component: MigrationComponent, schema: SchemaVersion): voi
 }
 
 async function apply(session: SqlSession, component: MigrationComponent, migration: Migration, tables: TableNames): Promise<void> {
-  try {
+  await failing(`Migration ${component.name} ${migration.version} (${migration.name}) failed`, async () => {
     for (const statement of migration.statements(session.dialect, tables)) await session.execute(statement);
     for (const statement of recording(session.dialect, component, migration, tables)) await session.execute(statement);
+  });
+}
+
+async function failing<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (cause) {
-    throw new TxboxError(
-      'MIGRATION_FAILED',
-      `Migration ${component.name} ${migration.version} (${migration.name}) failed: ${cause instanceof Error ? cause.message : String(cause)}.`,
-      {
-        cause,
-      },
-    );
+    throw new TxboxError('MIGRATION_FAILED', `${what}: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
   }
 }
 

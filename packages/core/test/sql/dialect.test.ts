@@ -13,6 +13,8 @@ describe('mysqlDialect.classify', () => {
     [{ errno: 3572 }, 'lock-timeout'],
     [{ errno: 1146 }, 'missing-table'],
     [{ errno: 1290 }, 'read-only'],
+    [{ errno: 1142 }, 'read-only'],
+    [{ errno: 1143 }, 'read-only'],
     [{ errno: 1792 }, 'read-only'],
     [{ errno: 1927 }, 'connection-lost'],
     [{ code: 'PROTOCOL_CONNECTION_LOST', fatal: true }, 'connection-lost'],

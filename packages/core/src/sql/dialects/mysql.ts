@@ -18,6 +18,7 @@ const KIND_BY_ERRNO: ReadonlyMap<number, SqlErrorKind> = new Map<number, SqlErro
   [1792, 'read-only'], // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
   [1836, 'read-only'], // ER_READ_ONLY_MODE
   [1142, 'read-only'], // ER_TABLEACCESS_DENIED_ERROR
+  [1143, 'read-only'], // ER_COLUMNACCESS_DENIED_ERROR
   [1053, 'connection-lost'], // ER_SERVER_SHUTDOWN
   [1152, 'connection-lost'], // ER_ABORTING_CONNECTION
   [1153, 'connection-lost'], // ER_NET_PACKET_TOO_LARGE: the server closes the connection
