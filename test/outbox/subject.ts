@@ -41,7 +41,7 @@ async function typeormSubject(
   typeorm: typeof typeorm1,
   { outbox, connections = 4, client, url }: SubjectOptions = {},
 ): Promise<Subject> {
-  const dataSource = { ...client, extra: { connectionLimit: connections } };
+  const dataSource = { ...client, extra: { ...client, connectionLimit: connections } };
   const service = await startService(server, typeorm, { dataSource, ...(outbox && { outbox }), ...(url && { url }) });
   return {
     ...service,

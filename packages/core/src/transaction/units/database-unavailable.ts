@@ -10,7 +10,7 @@ const PLACES: Readonly<Record<TransactionResource['kind'], string>> = {
 
 /** `DATABASE_UNAVAILABLE`, before anything was done. `what`: what could not be had. */
 export function databaseUnavailable(what: string, kind: TransactionResource['kind'], cause: unknown): TxboxError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '');
   return new TxboxError('DATABASE_UNAVAILABLE', `${what} ${PLACES[kind]}: ${reason}. Nothing was done.`, { cause });
 }
 
