@@ -1,8 +1,8 @@
 import { createOutbox } from '@txbox/outbox/mysql2';
 import { createPool, type Pool } from 'mysql2/promise';
-import { insertByHand, Purchased, payloadOf, rowOf } from './purchased.ts';
-import type { Subject } from './subject.ts';
-import { purchaseByHand, purchaseOf } from './usual-transaction.ts';
+import { insertByHand, Purchased, payloadOf, rowByHand } from './purchased.ts';
+import type { StartSubject, Subject } from './subject.ts';
+import { type Purchase, purchaseByHand, purchaseOf } from './usual-transaction.ts';
 
 const PREPARED_ROWS = 1_000;
 
@@ -24,17 +24,25 @@ export async function txboxMysql2(url: string): Promise<Subject> {
   };
 }
 
-/** The pool by hand, with one INSERT of rows that were encoded beforehand. */
-export async function rawMysql2(url: string): Promise<Subject> {
+/** The values of a purchase's events, as one INSERT takes them. */
+type ValuesOf = (purchase: Purchase, events: number) => unknown[];
+
+/** The pool by hand, with one INSERT. */
+export const rawMysql2: StartSubject = (url) => byHand(url, valuesByHand);
+
+/** The same of rows that were encoded before anything is measured: no service can have that. */
+export const preparedMysql2: StartSubject = (url) => byHand(url, preparedValues());
+
+async function byHand(url: string, valuesOf: ValuesOf): Promise<Subject> {
   const pool = poolOf(url);
-  const values = preparedValues();
   return {
     run: async (n, events) => {
+      const purchase = purchaseOf(n);
       const connection = await pool.getConnection();
       try {
         await connection.beginTransaction();
-        await purchaseByHand(connection, purchaseOf(n));
-        if (events > 0) await connection.query(insertByHand(events), values(events));
+        await purchaseByHand(connection, purchase);
+        if (events > 0) await connection.query(insertByHand(events), valuesOf(purchase, events));
         await connection.commit();
       } catch (error) {
         await connection.rollback();
@@ -47,11 +55,21 @@ export async function rawMysql2(url: string): Promise<Subject> {
   };
 }
 
-/** Hands out values of so many rows, encoded before anything is measured. */
-export function preparedValues(): (rows: number) => unknown[] {
-  const rows = Array.from({ length: PREPARED_ROWS }, (_, n) => rowOf(payloadOf(purchaseOf(n), n % 10)));
+export function valuesByHand(purchase: Purchase, events: number): unknown[] {
+  const values: unknown[] = [];
+  for (let at = 0; at < events; at += 1) values.push(...rowByHand(payloadOf(purchase, at)));
+  return values;
+}
+
+/** Hands out values of rows that are encoded here and now, each of which is written again and again. */
+export function preparedValues(): ValuesOf {
+  const rows = Array.from({ length: PREPARED_ROWS }, (_, n) => rowByHand(payloadOf(purchaseOf(n), n % 10)));
   let next = 0;
-  return (count) => Array.from({ length: count }, () => rows[next++ % PREPARED_ROWS] as unknown[]).flat();
+  return (_purchase, events) => {
+    const values: unknown[] = [];
+    for (let at = 0; at < events; at += 1) values.push(...(rows[next++ % PREPARED_ROWS] as unknown[]));
+    return values;
+  };
 }
 
 function poolOf(url: string): Pool {

@@ -4,8 +4,10 @@ import { ChildProcessHandle } from '../child-process.ts';
 export type SubjectName =
   | 'txbox on mysql2'
   | 'raw mysql2'
+  | 'raw mysql2, rows encoded beforehand'
   | 'txbox on TypeORM'
   | 'raw INSERT in TypeORM'
+  | 'raw INSERT in TypeORM, rows encoded beforehand'
   | 'TypeORM save()'
   | 'typeorm-transactional';
 

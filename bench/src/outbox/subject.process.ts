@@ -1,9 +1,9 @@
 // A process with one subject, so that CPU time is the client's alone and no subject shapes the compiled code of another:
 // `node subject.process.js <subject> <url>`. Answers each order of its parent with what the transactions took.
-import { rawMysql2, txboxMysql2 } from './mysql2-subjects.ts';
+import { preparedMysql2, rawMysql2, txboxMysql2 } from './mysql2-subjects.ts';
 import type { StartSubject } from './subject.ts';
 import type { Order, Sample, SubjectName } from './subject-process.ts';
-import { rawTypeorm, savedEntities, txboxTypeorm } from './typeorm-subjects.ts';
+import { preparedTypeorm, rawTypeorm, savedEntities, txboxTypeorm } from './typeorm-subjects.ts';
 
 /** Transactions of one kind before the next kind's turn. */
 const BLOCK = 5;
@@ -11,8 +11,10 @@ const BLOCK = 5;
 const SUBJECTS: Record<SubjectName, StartSubject> = {
   'txbox on mysql2': txboxMysql2,
   'raw mysql2': rawMysql2,
+  'raw mysql2, rows encoded beforehand': preparedMysql2,
   'txbox on TypeORM': txboxTypeorm,
   'raw INSERT in TypeORM': rawTypeorm,
+  'raw INSERT in TypeORM, rows encoded beforehand': preparedTypeorm,
   'TypeORM save()': savedEntities,
   // Loaded only where it is used: it would change TypeORM for the others.
   'typeorm-transactional': async (url) => await (await import('./typeorm-transactional-subject.ts')).typeormTransactional(url),

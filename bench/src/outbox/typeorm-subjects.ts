@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { createOutbox } from '@txbox/outbox/typeorm';
 import { DataSource, type EntityManager, EntitySchema } from 'typeorm';
-import { preparedValues } from './mysql2-subjects.ts';
+import { preparedValues, valuesByHand } from './mysql2-subjects.ts';
 import { insertByHand, Purchased, payloadOf } from './purchased.ts';
-import type { Subject } from './subject.ts';
+import type { StartSubject, Subject } from './subject.ts';
 import { type Purchase, purchaseOf } from './usual-transaction.ts';
 
 interface Account {
@@ -113,15 +113,20 @@ export async function txboxTypeorm(url: string): Promise<Subject> {
   };
 }
 
-/** TypeORM by hand, with one INSERT of rows that were encoded beforehand. */
-export async function rawTypeorm(url: string): Promise<Subject> {
+/** TypeORM by hand, with one INSERT. */
+export const rawTypeorm: StartSubject = (url) => byHand(url, valuesByHand);
+
+/** The same of rows that were encoded before anything is measured: no service can have that. */
+export const preparedTypeorm: StartSubject = (url) => byHand(url, preparedValues());
+
+async function byHand(url: string, valuesOf: ReturnType<typeof preparedValues>): Promise<Subject> {
   const dataSource = await startDataSource(url);
-  const values = preparedValues();
   return {
     run: (n, events) =>
       dataSource.transaction(async (manager) => {
-        await purchaseWithTypeorm(manager, purchaseOf(n));
-        if (events > 0) await manager.query(insertByHand(events), values(events));
+        const purchase = purchaseOf(n);
+        await purchaseWithTypeorm(manager, purchase);
+        if (events > 0) await manager.query(insertByHand(events), valuesOf(purchase, events));
       }),
     close: () => dataSource.destroy(),
   };
