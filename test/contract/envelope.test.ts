@@ -1,5 +1,5 @@
 import { defineEvent } from '@txbox/core';
-import { type Delivery, decodeMessage, encodeMessage, headerOf, isTxboxError, type WireHeader } from '@txbox/core/spi';
+import { type Delivery, decodeHeaders, decodeMessage, encodeMessage, headerOf, isTxboxError, type WireHeader } from '@txbox/core/spi';
 import { type CloudEvent, Kafka } from 'cloudevents';
 import { describe, expect, it } from 'vitest';
 
@@ -15,7 +15,15 @@ const SOURCE = 'https://orders.example/service';
 
 function encoded(options = {}, payload = { id: 'ö-1🙂', amount: '7.00' }): Delivery {
   const message = encodeMessage(Paid, payload, { id: ID, occurredAt: new Date('2026-01-02T03:04:05.678Z'), ...options }, SOURCE);
-  return { topic: 'orders', partition: 2, offset: 5n, key: message.key, value: message.payload, headers: message.headers, timestamp: 0 };
+  return {
+    topic: 'orders',
+    partition: 2,
+    offset: 5n,
+    key: message.key,
+    value: message.payload,
+    headers: decodeHeaders(message.headers),
+    timestamp: 0,
+  };
 }
 
 /** As a Kafka client of JavaScript hands a record to the official SDK. */
@@ -61,7 +69,7 @@ describe('the CloudEvents envelope', () => {
     );
     const delivery = encoded({ correlationId: 'c' });
     const { headers: _one, ...message } = decodeMessage(delivery);
-    const { headers: _other, ...same } = decodeMessage({ ...delivery, headers: own.headers });
+    const { headers: _other, ...same } = decodeMessage({ ...delivery, headers: decodeHeaders(own.headers) });
     expect(message).toEqual(same);
     expect(message).toMatchObject({ id: ID, type: 'order.paid', version: 3, correlationId: 'c', causationId: undefined });
   });

@@ -2,7 +2,7 @@ import { context, propagation, ROOT_CONTEXT, TraceFlags, trace } from '@opentele
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { TraceState, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { defineEvent } from '@txbox/core';
-import { encodeMessage, headerOf, type WireHeader } from '@txbox/core/spi';
+import { decodeHeaders, encodeMessage, headerOf, type WireHeader } from '@txbox/core/spi';
 import { afterEach, describe, expect, it } from 'vitest';
 
 const Placed = defineEvent('order.placed', { topic: 'orders', key: (payload: { id: string }) => payload.id });
@@ -14,7 +14,7 @@ const here = trace.setSpanContext(ROOT_CONTEXT, {
   traceFlags: TraceFlags.SAMPLED,
   traceState: new TraceState('vendor=1'),
 });
-const headers = (source?: string): readonly WireHeader[] => encodeMessage(Placed, { id: 'a' }, {}, source).headers;
+const headers = (source?: string): readonly WireHeader[] => decodeHeaders(encodeMessage(Placed, { id: 'a' }, {}, source).headers);
 const textOf = (name: string, source?: string): string | undefined => headerOf(headers(source), name)?.toString();
 
 describe('the trace context', () => {

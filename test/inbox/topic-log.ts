@@ -1,5 +1,5 @@
 import { defineEvent, type EventDefinition, rawCodec } from '@txbox/core';
-import { encodeMessage, type Publisher, type WireRecord } from '@txbox/core/spi';
+import { decodeHeaders, encodeMessage, type Publisher, type WireRecord } from '@txbox/core/spi';
 import { MemoryLog } from '@txbox/testing';
 
 interface Order {
@@ -13,7 +13,7 @@ export const Scanned = defineEvent('page.scanned', { topic: 'orders', codec: raw
 
 export function recordOf(event: EventDefinition, payload: unknown, id?: string): WireRecord {
   const message = encodeMessage(event, payload, id === undefined ? {} : { id });
-  return { key: message.key, value: message.payload, headers: message.headers };
+  return { key: message.key, value: message.payload, headers: decodeHeaders(message.headers) };
 }
 
 /** A topic `orders` in memory. */

@@ -1,4 +1,4 @@
-import { bucketOf, type EncodedMessage, newMessageIdBytes } from '@txbox/core/spi';
+import { bucketOf, type EncodedMessage, encodeHeaders, newMessageIdBytes } from '@txbox/core/spi';
 import { SHARDS } from '@txbox/outbox/store';
 import { MemoryOutbox } from '@txbox/testing';
 import { describe, expect, it } from 'vitest';
@@ -306,7 +306,7 @@ function message(key: Buffer): EncodedMessage {
     aggregateType: null,
     aggregateId: null,
     sequence: null,
-    headers: [],
+    headers: encodeHeaders([]),
     payload: Buffer.from('{}'),
   };
 }

@@ -1,4 +1,4 @@
-import { type EncodedMessage, newMessageIdBytes } from '@txbox/core/spi';
+import { type EncodedMessage, encodeHeaders, newMessageIdBytes } from '@txbox/core/spi';
 import { type PageRequest, shardOf } from '@txbox/outbox/store';
 import { MemoryOutbox } from '@txbox/testing';
 import { describe, expect, it } from 'vitest';
@@ -15,7 +15,7 @@ function message(): EncodedMessage {
     aggregateType: null,
     aggregateId: null,
     sequence: null,
-    headers: [],
+    headers: encodeHeaders([]),
     payload: Buffer.from('{}'),
   };
 }

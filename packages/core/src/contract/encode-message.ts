@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { TxboxError } from '../runtime/error.ts';
 import type { WireHeader } from '../transport/delivery.ts';
 import { type EventDefinition, noEventBecause } from './event.ts';
-import { headerBlockBytes } from './header-block.ts';
+import { encodeHeaders, HeaderBlockWriter } from './header-block.ts';
 import { CLOUD_EVENTS_HEADER, HEADER, isReservedHeader, MAX_CORRELATION } from './headers.ts';
 import type { AddOptions, EncodedMessage, HeaderValue } from './message.ts';
 import { messageIdFromBytes, messageIdToBytes, newMessageIdBytes } from './message-id.ts';
@@ -15,8 +15,11 @@ const MAX_AGGREGATE_ID = 255;
 const MAX_HEADER_BYTES = 65_535;
 const ADD_OPTIONS: ReadonlySet<string> = new Set<keyof AddOptions>(['headers', 'key', 'id', 'occurredAt', 'correlationId', 'causationId']);
 
-/** Headers that are the same for every message of an event, by event, and by source where they are CloudEvents'. */
-const fixedHeaders = new WeakMap<EventDefinition, Map<string | undefined, readonly WireHeader[]>>();
+/** For all messages: one is encoded after the other. */
+const writer = new HeaderBlockWriter(1_024);
+
+/** The block of headers that are the same for every message of an event, by event, and by source where they are CloudEvents'. */
+const fixedHeaders = new WeakMap<EventDefinition, Map<string | undefined, Buffer>>();
 
 /**
  * The final, encoded form of a message (P-T5, P-W1): validates (what the validator returns is sent), encodes and checks
@@ -38,25 +41,27 @@ export function encodeMessage(event: EventDefinition, payload: unknown, options:
   const id = options.id === undefined ? newMessageIdBytes() : messageIdToBytes(options.id);
   const aggregateId = event.aggregate === undefined ? null : aggregateIdOf(event, value);
   const key = keyOf(event, value, options);
-  const names = source === undefined ? HEADER : CLOUD_EVENTS_NAMES;
-  const headers: WireHeader[] = [
-    [names.id, source === undefined ? id : Buffer.from(messageIdFromBytes(id), 'latin1')],
-    ...fixedHeadersOf(event, source),
-    [names.occurredAt, occurredAtOf(event, options)],
-  ];
-  if (aggregateId !== null) headers.push([names.aggregateId, Buffer.from(aggregateId)]);
-  if (source !== undefined && key !== null && isUtf8(key)) headers.push([CLOUD_EVENTS_HEADER.partitionKey, key]);
-  if (options.correlationId !== undefined) headers.push([names.correlationId, correlation(event, 'correlationId', options)]);
-  if (options.causationId !== undefined) headers.push([names.causationId, correlation(event, 'causationId', options)]);
+  const occurredAt = occurredAtOf(event, options);
+  const { correlationId, causationId } = options;
+  // What is not ours runs before the block is begun: there is one writer, and they may add events.
   const trace = currentTraceContext();
+  const own = event.headers === undefined && options.headers === undefined ? undefined : { ...event.headers?.(value), ...options.headers };
+  const names = source === undefined ? HEADER : CLOUD_EVENTS_NAMES;
+  writer.begin();
+  if (source === undefined) writer.put(names.id, id);
+  else writer.putText(names.id, messageIdFromBytes(id));
+  writer.putAll(fixedHeadersOf(event, source));
+  writer.putText(names.occurredAt, occurredAt);
+  if (aggregateId !== null) writer.putText(names.aggregateId, aggregateId);
+  if (source !== undefined && key !== null && isUtf8(key)) writer.put(CLOUD_EVENTS_HEADER.partitionKey, key);
+  if (correlationId !== undefined) writer.putText(names.correlationId, correlation(event, 'correlationId', correlationId));
+  if (causationId !== undefined) writer.putText(names.causationId, correlation(event, 'causationId', causationId));
   if (trace) {
-    headers.push([names.traceparent, Buffer.from(trace.traceparent, 'latin1')]);
-    if (trace.tracestate !== undefined) headers.push([names.tracestate, Buffer.from(trace.tracestate, 'latin1')]);
+    writer.putText(names.traceparent, trace.traceparent);
+    if (trace.tracestate !== undefined) writer.putText(names.tracestate, trace.tracestate);
   }
-  if (event.headers !== undefined || options.headers !== undefined) {
-    const own = { ...event.headers?.(value), ...options.headers };
-    for (const name in own) headers.push(userHeader(event, name, own[name] as HeaderValue));
-  }
+  for (const name in own) putOwn(event, name, own[name] as HeaderValue);
+  const headers = writer.take();
   checkSize(event, key, headers, bytes);
   return {
     id,
@@ -78,7 +83,7 @@ const CLOUD_EVENTS_NAMES = {
   aggregateId: CLOUD_EVENTS_HEADER.subject,
 };
 
-function fixedHeadersOf(event: EventDefinition, source: string | undefined): readonly WireHeader[] {
+function fixedHeadersOf(event: EventDefinition, source: string | undefined): Buffer {
   let bySource = fixedHeaders.get(event);
   if (bySource === undefined) {
     bySource = new Map();
@@ -96,15 +101,14 @@ function fixedHeadersOf(event: EventDefinition, source: string | undefined): rea
     if (source !== undefined) {
       fixed.push([CLOUD_EVENTS_HEADER.specversion, Buffer.from('1.0')], [CLOUD_EVENTS_HEADER.source, Buffer.from(source)]);
     }
-    headers = fixed;
+    headers = encodeHeaders(fixed);
     bySource.set(source, headers);
   }
   return headers;
 }
 
-function correlation(event: EventDefinition, name: 'correlationId' | 'causationId', options: AddOptions): Buffer {
-  const value: unknown = options[name];
-  if (typeof value === 'string' && value !== '' && value.length <= MAX_CORRELATION) return Buffer.from(value, 'utf8');
+function correlation(event: EventDefinition, name: 'correlationId' | 'causationId', value: unknown): string {
+  if (typeof value === 'string' && value !== '' && value.length <= MAX_CORRELATION) return value;
   const got = typeof value === 'string' ? `${value.length}` : value === null ? 'null' : typeof value;
   throw new TxboxError(
     'OPTIONS_INVALID',
@@ -165,31 +169,33 @@ function aggregateIdOf(event: EventDefinition, value: unknown): string {
   );
 }
 
-function occurredAtOf(event: EventDefinition, options: AddOptions): Buffer {
+function occurredAtOf(event: EventDefinition, options: AddOptions): string {
   const at = options.occurredAt ?? new Date();
   if (!(at instanceof Date) || Number.isNaN(at.getTime())) {
     throw new TxboxError('OPTIONS_INVALID', `occurredAt of event ${event.name} must be a valid Date.`);
   }
-  return Buffer.from(at.toISOString(), 'latin1');
+  return at.toISOString();
 }
 
-function userHeader(event: EventDefinition, name: string, value: unknown): WireHeader {
+function putOwn(event: EventDefinition, name: string, value: unknown): void {
   if (name === '' || isReservedHeader(name)) {
     throw new TxboxError(
       'HEADER_INVALID',
       `Header ${JSON.stringify(name)} of event ${event.name} is reserved: names may not be empty, begin with txbox- or ce_, nor be content-type, traceparent or tracestate.`,
     );
   }
-  if (typeof value === 'string') return [name, Buffer.from(value, 'utf8')];
-  if (value instanceof Uint8Array) return [name, Buffer.from(value)];
-  throw new TxboxError(
-    'HEADER_INVALID',
-    `Header ${name} of event ${event.name} must be a string or a Uint8Array, got ${value === null ? 'null' : typeof value}.`,
-  );
+  if (typeof value === 'string') writer.putText(name, value);
+  else if (value instanceof Uint8Array) writer.put(name, value);
+  else {
+    throw new TxboxError(
+      'HEADER_INVALID',
+      `Header ${name} of event ${event.name} must be a string or a Uint8Array, got ${value === null ? 'null' : typeof value}.`,
+    );
+  }
 }
 
-function checkSize(event: EventDefinition, key: Buffer | null, headers: readonly WireHeader[], payload: Buffer): void {
-  const headerBytes = headerBlockBytes(headers);
+function checkSize(event: EventDefinition, key: Buffer | null, headers: Buffer, payload: Buffer): void {
+  const headerBytes = headers.length;
   if (headerBytes > MAX_HEADER_BYTES) {
     throw new TxboxError(
       'HEADER_INVALID',

@@ -35,6 +35,7 @@ const NAMES: readonly string[] = [
 const CODES: ReadonlyMap<string, number> = new Map(NAMES.slice(1).map((name, index) => [name, index + 1]));
 const FORMAT = 1;
 const MAX_LENGTH = 0x0f_ff_ff_ff;
+const KEPT_BYTES = 65_536;
 
 function lengthSize(length: number): number {
   if (length < 0x80) return 1;
@@ -54,30 +55,88 @@ export function headerBlockBytes(headers: readonly WireHeader[]): number {
   return size;
 }
 
-/** The stored form of headers; names may repeat, order is kept. */
+/** The stored form of headers; names may repeat, order is kept. Throws `HEADER_INVALID` for a value that no block can hold. */
 export function encodeHeaders(headers: readonly WireHeader[]): Buffer {
-  const block = Buffer.allocUnsafe(headerBlockBytes(headers));
-  let at = block.writeUInt8(FORMAT, 0);
-  const putLength = (length: number): void => {
-    if (length > MAX_LENGTH) throw new TxboxError('HEADER_INVALID', `A header has at most ${MAX_LENGTH} bytes, got ${length}.`);
+  const writer = new HeaderBlockWriter(headerBlockBytes(headers));
+  for (const [name, value] of headers) writer.put(name, value);
+  return writer.take();
+}
+
+/** Writes blocks, one after the other, header by header. */
+export class HeaderBlockWriter {
+  #block: Buffer;
+  readonly #usualBytes: number;
+  #at = 0;
+
+  /** `usualBytes` of a block; it grows where more are needed. */
+  constructor(usualBytes: number) {
+    this.#usualBytes = usualBytes;
+    this.#block = Buffer.allocUnsafe(usualBytes);
+    this.begin();
+  }
+
+  /** Begins a new block. */
+  begin(): void {
+    // One that was very large does not stay.
+    if (this.#block.length > KEPT_BYTES && this.#block.length > this.#usualBytes) this.#block = Buffer.allocUnsafe(this.#usualBytes);
+    this.#block[0] = FORMAT;
+    this.#at = 1;
+  }
+
+  put(name: string, value: Uint8Array): void {
+    this.#name(name, value.length);
+    this.#block.set(value, this.#at);
+    this.#at += value.length;
+  }
+
+  /** The value is text, as UTF-8. */
+  putText(name: string, value: string): void {
+    const bytes = Buffer.byteLength(value);
+    this.#name(name, bytes);
+    this.#at += this.#block.write(value, this.#at, 'utf8');
+  }
+
+  /** Headers of a block that was written before. */
+  putAll(block: Uint8Array): void {
+    this.#room(block.length);
+    this.#block.set(block.subarray(1), this.#at);
+    this.#at += block.length - 1;
+  }
+
+  /** The block as it is now, a copy. */
+  take(): Buffer {
+    return Buffer.from(this.#block.subarray(0, this.#at));
+  }
+
+  #name(name: string, valueBytes: number): void {
+    if (valueBytes > MAX_LENGTH) throw new TxboxError('HEADER_INVALID', `A header has at most ${MAX_LENGTH} bytes, got ${valueBytes}.`);
+    const code = CODES.get(name) ?? 0;
+    const nameBytes = code === 0 ? Buffer.byteLength(name) : 0;
+    this.#room(9 + nameBytes + valueBytes);
+    this.#block[this.#at++] = code;
+    if (code === 0) {
+      this.#length(nameBytes);
+      this.#at += this.#block.write(name, this.#at, 'utf8');
+    }
+    this.#length(valueBytes);
+  }
+
+  #length(length: number): void {
     let rest = length;
     while (rest >= 0x80) {
-      block[at++] = (rest & 0x7f) | 0x80;
+      this.#block[this.#at++] = (rest & 0x7f) | 0x80;
       rest >>>= 7;
     }
-    block[at++] = rest;
-  };
-  for (const [name, value] of headers) {
-    const code = CODES.get(name) ?? 0;
-    block[at++] = code;
-    if (code === 0) {
-      putLength(Buffer.byteLength(name));
-      at += block.write(name, at);
-    }
-    putLength(value.length);
-    at += value.copy(block, at);
+    this.#block[this.#at++] = rest;
   }
-  return block;
+
+  #room(bytes: number): void {
+    const needed = this.#at + bytes;
+    if (needed <= this.#block.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(needed, 2 * this.#block.length));
+    this.#block.copy(larger, 0, 0, this.#at);
+    this.#block = larger;
+  }
 }
 
 /** The headers of a stored block; values are views into it. Throws `MESSAGE_UNREADABLE` for damaged bytes. */

@@ -29,7 +29,8 @@ export interface EncodedMessage {
   readonly aggregateType: string | null;
   readonly aggregateId: string | null;
   readonly sequence: number | null;
-  readonly headers: readonly WireHeader[];
+  /** The stored block (`encodeHeaders`). */
+  readonly headers: Buffer;
   readonly payload: Buffer;
 }
 

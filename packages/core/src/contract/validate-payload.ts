@@ -19,8 +19,9 @@ export function validatePayload(schema: StandardSchemaV1, value: unknown, what: 
       `${what}: its validator is asynchronous. Validators must answer synchronously; check what needs waiting before.`,
     );
   }
-  const { issues, ...success } = result as StandardSchemaV1.Result<unknown>;
-  if (issues === undefined) return (success as StandardSchemaV1.SuccessResult<unknown>).value;
+  const answer = result as StandardSchemaV1.Result<unknown>;
+  const { issues } = answer;
+  if (issues === undefined) return (answer as StandardSchemaV1.SuccessResult<unknown>).value;
   const problems = issues.map((issue) => `${pathOf(issue)}: ${issue.message}`);
   throw new TxboxError('PAYLOAD_INVALID', `${what} is not valid: ${problems.join('; ')}.`, { details: { problems } });
 }

@@ -2,7 +2,16 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineEvent, rawCodec } from '../../src/index.ts';
-import { type AddOptions, decodeMessage, decodePayload, encodeMessage, HEADER, headerOf, type WireHeader } from '../../src/spi.ts';
+import {
+  type AddOptions,
+  decodeHeaders,
+  decodeMessage,
+  decodePayload,
+  encodeMessage,
+  HEADER,
+  headerOf,
+  type WireHeader,
+} from '../../src/spi.ts';
 
 const Paid = defineEvent('order.paid', {
   topic: 'orders',
@@ -22,7 +31,7 @@ const Raw = defineEvent('blob', {
 
 const refusal = (code: string) => expect.objectContaining({ code });
 const textOf = (headers: readonly WireHeader[], name: string) => headerOf(headers, name)?.toString();
-const deliver = (message: ReturnType<typeof encodeMessage>, headers = message.headers) => ({
+const deliver = (message: ReturnType<typeof encodeMessage>, headers: readonly WireHeader[] = decodeHeaders(message.headers)) => ({
   topic: message.topic,
   partition: 1,
   offset: 5n,
@@ -42,7 +51,8 @@ describe('encodeMessage', () => {
 
   it('writes the headers of the wire', () => {
     const occurredAt = new Date('2026-01-02T03:04:05.678Z');
-    const { headers, id } = encodeMessage(Paid, { id: 'o-1' }, { occurredAt, headers: { tenant: 'b', bin: Buffer.from([0, 255]) } });
+    const { id, ...message } = encodeMessage(Paid, { id: 'o-1' }, { occurredAt, headers: { tenant: 'b', bin: Buffer.from([0, 255]) } });
+    const headers = decodeHeaders(message.headers);
     expect(headerOf(headers, HEADER.id)).toEqual(id);
     expect(id[6]! >> 4).toBe(7);
     expect(textOf(headers, HEADER.type)).toBe('order.paid');
@@ -54,6 +64,23 @@ describe('encodeMessage', () => {
     expect(textOf(headers, 'tenant')).toBe('b');
     expect(textOf(headers, 'amount')).toBe('0');
     expect(headerOf(headers, 'bin')).toEqual(Buffer.from([0, 255]));
+  });
+
+  it('writes the same headers whatever the events before it had, and whatever event is encoded meanwhile', () => {
+    const Nosy = defineEvent('nosy', {
+      topic: 'orders',
+      key: () => null,
+      headers: () => {
+        encodeMessage(Paid, { id: 'inner' }, { headers: { tenant: 'x'.repeat(1_500) } });
+        return { own: 'ö'.repeat(40) };
+      },
+    });
+    const options = { id: '0190a0b0-0000-7000-8000-000000000001', occurredAt: new Date(0), correlationId: 'c'.repeat(200) };
+    const first = encodeMessage(Nosy, {}, options).headers;
+    expect(() => encodeMessage(Raw, Buffer.alloc(0), { headers: { n: 'x'.repeat(500_000) } })).toThrow(refusal('HEADER_INVALID'));
+    expect(encodeMessage(Nosy, {}, options).headers).toEqual(first);
+    const headers = decodeHeaders(first);
+    expect([headers.length, textOf(headers, 'own'), textOf(headers, HEADER.correlationId)]).toEqual([7, 'ö'.repeat(40), 'c'.repeat(200)]);
   });
 
   it('takes id and key from the options', () => {
@@ -149,7 +176,7 @@ describe('decodeMessage', () => {
   });
 
   const encoded = encodeMessage(Paid, { id: 'o-1' });
-  const without = (name: string) => encoded.headers.filter(([other]) => other !== name);
+  const without = (name: string) => decodeHeaders(encoded.headers).filter(([other]) => other !== name);
   const withValue = (name: string, value: string): WireHeader[] => [...without(name), [name, Buffer.from(value)]];
 
   it('calls a message without our id foreign', () => {

@@ -1,13 +1,4 @@
-import {
-  bucketOf,
-  type Dialect,
-  type EncodedMessage,
-  encodeHeaders,
-  type SqlSession,
-  type SqlValue,
-  TxboxError,
-  tableNames,
-} from '@txbox/core/spi';
+import { bucketOf, type Dialect, type EncodedMessage, type SqlSession, type SqlValue, TxboxError, tableNames } from '@txbox/core/spi';
 import { type OutboxWriter, SHARDS } from '../outbox-store.ts';
 
 /**
@@ -61,8 +52,7 @@ class SqlOutboxWriter implements OutboxWriter {
     let rows = 0;
     let bytes = 0;
     for (const message of messages) {
-      const headers = encodeHeaders(message.headers);
-      const size = (message.key?.length ?? 0) + headers.length + message.payload.length;
+      const size = (message.key?.length ?? 0) + message.headers.length + message.payload.length;
       const literal = literalBytes(message, size);
       if (packet > 0 && literal + STATEMENT_HEAD > packet) throw largerThanPacket(message, literal + STATEMENT_HEAD, packet);
       // One message above the bound goes alone.
@@ -81,7 +71,7 @@ class SqlOutboxWriter implements OutboxWriter {
         message.aggregateId,
         message.type,
         message.sequence,
-        headers,
+        message.headers,
         message.payload,
         size,
       );

@@ -1,4 +1,4 @@
-import { decodeHeaders, type EncodedMessage, newMessageIdBytes } from '@txbox/core/spi';
+import { decodeHeaders, type EncodedMessage, encodeHeaders, newMessageIdBytes } from '@txbox/core/spi';
 import { type OutboxStore, type Page, type RowHead, SHARDS, shardOf } from '@txbox/outbox/store';
 import { expect } from 'vitest';
 import { ALL_BYTES, AWKWARD_HEADERS, sampleMessage, uniqueName } from './sample.ts';
@@ -49,7 +49,7 @@ export function outboxStoreSuite(
         aggregateType: 'Bestellung',
         aggregateId: '订单-1',
         sequence: 9_007_199_254_740_991,
-        headers: AWKWARD_HEADERS,
+        headers: encodeHeaders(AWKWARD_HEADERS),
         payload: ALL_BYTES,
       });
       await added(outbox, [message]);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type EncodedMessage, newMessageIdBytes, type WireHeader, type WireRecord } from '@txbox/core/spi';
+import { type EncodedMessage, encodeHeaders, newMessageIdBytes, type WireHeader, type WireRecord } from '@txbox/core/spi';
 
 /** Every byte value once, in order. */
 export const ALL_BYTES: Buffer = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
@@ -31,7 +31,7 @@ export function sampleMessage(parts: Partial<EncodedMessage> = {}): EncodedMessa
     aggregateType: null,
     aggregateId: null,
     sequence: null,
-    headers: [['txbox-type', Buffer.from('order.paid')]],
+    headers: encodeHeaders([['txbox-type', Buffer.from('order.paid')]]),
     payload: Buffer.from('{}'),
     ...parts,
   };

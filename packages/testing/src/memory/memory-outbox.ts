@@ -1,4 +1,4 @@
-import { type EncodedMessage, encodeHeaders } from '@txbox/core/spi';
+import type { EncodedMessage } from '@txbox/core/spi';
 import { type OutboxStore, type Page, type PageRequest, type PendingRow, type RowHead, shardOf } from '@txbox/outbox/store';
 
 /** What has become of a row so far; `deleting` = an open transaction deletes it. */
@@ -136,7 +136,7 @@ export class MemoryOutbox implements OutboxStore {
   #insert(position: number, message: EncodedMessage): UndoableChange {
     if (this.#rows.has(position))
       throw new Error(`Position ${position} is taken: the outbox numbers rows from below one that is still there.`);
-    const headers = encodeHeaders(message.headers);
+    const headers = Buffer.from(message.headers);
     const insertedAt = this.#now();
     this.#rows.set(position, {
       shard: shardOf(message),
