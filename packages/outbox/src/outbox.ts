@@ -21,6 +21,7 @@ import {
   sourceOf,
   systemClock,
   type Transaction,
+  type TransactionCall,
   type TransactionOptions,
   type TransactionResource,
   TxboxError,
@@ -35,8 +36,6 @@ import { idempotencyKeys } from './sql/idempotency-keys.ts';
 import { outboxSequences } from './sql/outbox-sequences.ts';
 import { outboxWriter } from './sql/outbox-writer.ts';
 import { WakeSender } from './wake-sender.ts';
-
-const NO_OPTIONS: TransactionOptions = {};
 
 /** What one flavour adds: its transaction object, and how it finds somebody else's open transaction. */
 export interface OutboxFlavour<Tx extends Transaction, Handle> {
@@ -68,6 +67,8 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
   readonly #buffer: EventBuffer;
   readonly #wake: WakeSender | undefined;
   readonly #unregister: readonly (() => void)[];
+  /** Of a transaction without options. */
+  readonly #plainCall: TransactionCall;
   #closed = false;
 
   constructor(options: ResolvedOutboxOptions, flavour: OutboxFlavour<Tx, Handle>) {
@@ -104,6 +105,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
       add: (unit, event, payload, addOptions) => buffer.add(unit, event, payload, addOptions),
       once: (unit, key, fn) => idempotency.once(unit, key, fn),
     };
+    this.#plainCall = { sink: this.sink };
     this.#unregister = [registerEventSink(this.resource.key, this.sink), registerLiveOutbox(this)];
   }
 
@@ -119,9 +121,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
     const [options, fn] = typeof first === 'function' ? [undefined, first] : [first, second];
     if (typeof fn !== 'function') throw new TxboxError('OPTIONS_INVALID', 'transaction takes ([options,] fn), and fn must be a function.');
     this.#refuseClosed();
-    const { idempotencyKey: key, ...call } = options === undefined ? NO_OPTIONS : checkTransactionOptions('transaction', options);
-    const keyed = key === undefined ? {} : { idempotencyKey: idempotencyKey('transaction', key, 'transaction', []) };
-    return await runTransaction(this.resource, { ...call, ...keyed, sink: this.sink }, (unit) =>
+    return await runTransaction(this.resource, options === undefined ? this.#plainCall : this.#callOf(options), (unit) =>
       fn(this.#flavour.transactionOf(unit, unit ? this.#commonTransaction(unit) : this.#withoutTransaction())),
     );
   }
@@ -184,6 +184,12 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #callOf(options: TransactionOptions): TransactionCall {
+    const { idempotencyKey: key, ...call } = checkTransactionOptions('transaction', options);
+    const keyed = key === undefined ? {} : { idempotencyKey: idempotencyKey('transaction', key, 'transaction', []) };
+    return { ...call, ...keyed, sink: this.sink };
   }
 
   #commonTransaction(unit: UnitOfWork): Transaction {

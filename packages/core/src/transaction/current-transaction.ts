@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { Branch } from './branch.ts';
 import { isOver, type UnitOfWork } from './unit-of-work.ts';
 
@@ -82,8 +82,7 @@ export function outsideUnit<T>(key: object, fn: () => T): T {
   return storage().run({ key, unit: undefined, hooks: false, branch: undefined, outer: storage().getStore() }, fn);
 }
 
-/** What runs code later in the transactions of the code that runs now. Of async contexts it keeps this one only, which costs next to nothing. */
-export function callerContext(): <T>(fn: () => T) => T {
-  const frame = storage().getStore();
-  return (fn) => storage().run(frame, fn);
+/** Runs code later where the running code is: in its transactions, and in all else that async contexts carry. */
+export function callerContext(): AsyncResource {
+  return new AsyncResource('txbox');
 }

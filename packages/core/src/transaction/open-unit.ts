@@ -3,7 +3,7 @@ import { isTxboxError, TxboxError } from '../runtime/error.ts';
 import type { SqlSession } from '../sql/session.ts';
 import { driverErrorOf } from '../sql/sql-error.ts';
 import type { Branch } from './branch.ts';
-import { currentBranch, inHooksOf, insideHooks, insideUnit, outsideUnit } from './current-transaction.ts';
+import { currentBranch, inHooksOf, insideUnit, outsideUnit } from './current-transaction.ts';
 import { Deadline } from './deadline.ts';
 import { doomed } from './doom.ts';
 import { runNested } from './nested.ts';
@@ -32,7 +32,7 @@ export async function runUnit<T>(plan: UnitPlan, fn: (unit: UnitOfWork) => Promi
     const connection = await unit.begin();
     let result: T;
     try {
-      result = await unit.inTime(insideUnit(unit, async () => await fn(unit)));
+      result = await unit.inTime(insideUnit(unit, () => fn(unit)));
     } catch (error) {
       await unit.rollBack(connection);
       throw error;
@@ -160,12 +160,11 @@ class OpenUnit implements ConnectedUnit {
     const { resource, connect } = this.#plan;
     let connection: UnitConnection | undefined;
     try {
-      connection = await this.#connectInTime(connect);
-      const begun = connection;
-      this.#connection = begun;
-      await this.inTime(insideHooks(this, () => begun.begin()));
+      connection = await (this.#deadline ? this.#connectInTime(connect) : connect(this));
+      this.#connection = connection;
+      await this.inTime(connection.begin());
       this.#state = 'open';
-      return begun;
+      return connection;
     } catch (cause) {
       await this.#release(connection, true);
       this.#end('rolled-back');
@@ -220,11 +219,14 @@ class OpenUnit implements ConnectedUnit {
     if (this.branches.size > 0) {
       this.doomWith({ reason: 'a nested transaction was still running when the function returned: await it inside' });
     }
-    const failure = await failureOf(async () => {
+    let failure: { readonly error: unknown } | undefined;
+    try {
       await connection.quiet();
       this.#refuseDoomed();
-      await insideHooks(this, () => connection.commit());
-    });
+      await connection.commit();
+    } catch (error) {
+      failure = { error };
+    }
     switch (this.state) {
       case 'committed':
         if (failure) this.#reportAfterCommit(failure.error, 'a hook after COMMIT');
@@ -261,9 +263,14 @@ class OpenUnit implements ConnectedUnit {
   async rollBack(connection: UnitConnection): Promise<void> {
     // From here on users' statements are refused; one sent after ROLLBACK would commit by itself.
     this.#state = 'rolling-back';
-    const failure = await failureOf(() => insideHooks(this, () => connection.rollback()));
-    // The session ends with the connection, and the transaction with the session.
-    await this.#release(connection, failure !== undefined);
+    let broken = false;
+    try {
+      await connection.rollback();
+    } catch {
+      // The session ends with the connection, and the transaction with the session.
+      broken = true;
+    }
+    await this.#release(connection, broken);
     this.#end('rolled-back');
   }
 
@@ -324,15 +331,6 @@ class OpenUnit implements ConnectedUnit {
 
   #doomed(): TxboxError {
     return doomed(this.#doom ?? { reason: 'unknown' });
-  }
-}
-
-async function failureOf(work: () => Promise<void>): Promise<{ readonly error: unknown } | undefined> {
-  try {
-    await work();
-    return undefined;
-  } catch (error) {
-    return { error };
   }
 }
 

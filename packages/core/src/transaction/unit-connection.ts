@@ -8,16 +8,17 @@ export interface UnitConnection {
   /** What users work with. */
   readonly handle: unknown;
   readonly session: SqlSession;
-  begin(): Promise<void>;
+  /** Begins the transaction; it, `commit` and `rollback` run hooks of the client `insideHooks` of the unit. */
+  begin(): Promise<unknown>;
   /** Resolves when the statements that were accepted before the end have been answered. */
   quiet(): Promise<void>;
   /**
    * Ends the transaction by COMMIT. Right before that statement is sent it calls `flush` of the unit and then
    * `committing`, and `committed` when it is answered; hooks of the client run before and after.
    */
-  commit(): Promise<void>;
+  commit(): Promise<unknown>;
   /** Ends the transaction by ROLLBACK, after the statement in flight. Rejects when the connection must not be used again. */
-  rollback(): Promise<void>;
+  rollback(): Promise<unknown>;
   /**
    * Nobody waits any more for the statement in flight: it fails with `error`, and the connection is closed. Without one,
    * nothing happens.

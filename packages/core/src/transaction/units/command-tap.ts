@@ -55,6 +55,6 @@ export class CommandTap {
 export function answerInContext(command: WireCommand): void {
   const asked = callerContext();
   const { emit, onResult } = command;
-  if (onResult) command.onResult = (error, ...rest) => asked(() => onResult.call(command, error, ...rest));
-  else command.emit = (event, ...rest) => asked(() => emit.call(command, event, ...rest));
+  if (onResult) command.onResult = (error, ...rest) => asked.runInAsyncScope(onResult, command, error, ...rest);
+  else command.emit = (event, ...values) => asked.runInAsyncScope(emit, command, event, ...values);
 }

@@ -8,9 +8,14 @@ const OURS = new Set(['beginTransaction', 'commit', 'rollback', 'release', 'dest
 
 /**
  * The unit's mysql2 connection as users see it, in either flavour: the transaction itself stays the framework's, and after
- * its end nothing can be sent, for by then the connection is somebody else's.
+ * its end nothing can be sent, for by then the connection is somebody else's. `around`: runs what sends a statement, where
+ * the connection is of the promise flavour.
  */
-export function guardedConnection<T extends object>(connection: T, unit: UnitOfWork): T {
+export function guardedConnection<T extends object>(
+  connection: T,
+  unit: UnitOfWork,
+  around: (work: () => unknown) => unknown = (work) => work(),
+): T {
   return new Proxy(connection, {
     get: (target, name) => {
       const value: unknown = Reflect.get(target, name, target);
@@ -20,8 +25,10 @@ export function guardedConnection<T extends object>(connection: T, unit: UnitOfW
       if (typeof name !== 'string' || name === 'constructor') return value;
       return (...args: unknown[]) => {
         if (OURS.has(name)) throw notYours(name, unit);
-        if (name === 'query' || name === 'execute' || name === 'prepare') refuseOver(name, unit);
-        return name === 'prepare' ? guardedPrepare(value as Method, target, args, unit) : (value.apply(target, args) as unknown);
+        if (name === 'prepare') return guardedPrepare(value as Method, target, args, unit);
+        if (name !== 'query' && name !== 'execute') return value.apply(target, args) as unknown;
+        refuseOver(name, unit);
+        return around(() => value.apply(target, args) as unknown);
       };
     },
   });
@@ -29,6 +36,7 @@ export function guardedConnection<T extends object>(connection: T, unit: UnitOfW
 
 /** A prepared statement of either flavour, which may be kept after the unit like its connection. */
 function guardedPrepare(prepare: Method, connection: object, args: unknown[], unit: UnitOfWork): unknown {
+  refuseOver('prepare', unit);
   const guard = (statement: unknown): unknown => {
     if (typeof statement !== 'object' || statement === null) return statement;
     return new Proxy(statement, {

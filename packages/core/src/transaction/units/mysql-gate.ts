@@ -1,23 +1,45 @@
-import { errorMonitor } from 'node:events';
+import type { AsyncResource } from 'node:async_hooks';
 import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../../sql/dialect.ts';
 import type { SqlSession } from '../../sql/session.ts';
+import { callerContext } from '../current-transaction.ts';
 import { notSent, SERVER_STATUS_IN_TRANS } from '../doom.ts';
 import type { ConnectedUnit } from '../unit-connection.ts';
-import { answerInContext, CommandTap } from './command-tap.ts';
-import { mysqlSession, refuseAutocommitOff, send, statusOf, type WireCommand, type WireConnection } from './mysql-wire.ts';
-import type { Origin, Passage, StatementWatch } from './statement-watch.ts';
+import { CommandTap } from './command-tap.ts';
+import { mysqlSession, refuseAutocommitOff, send, sendControl, statusOf, type WireCommand, type WireConnection } from './mysql-wire.ts';
+import type { Origin, Passage, Sender, StatementWatch } from './statement-watch.ts';
 
 /** The savepoint around a statement that may do anything to the transaction. */
 const PROBE = 'txbox_probe';
 
 /** A statement on its way. */
-interface Entry {
+class Entry {
   readonly command: WireCommand;
   readonly sql: string;
   readonly origin: Origin;
+  /** Of whoever sends it; none where the answer is a promise, which has its own. */
+  readonly context: AsyncResource | undefined;
+  /** It is sent while COMMIT keeps its place. */
+  readonly beside: boolean;
+  passage: Passage = 'unwatched';
   /** The reader of its rows, when it is read as a stream. */
-  stream?: { readonly destroyed: boolean; destroy(): void };
+  stream: { readonly destroyed: boolean; destroy(): void } | undefined;
+  /** The flags of the last OK packet. */
+  status: number | undefined;
+  failed = false;
+  settled = false;
+  /** A savepoint was set before it. */
+  probed = false;
+  /** It failed, and the session must be asked whether it is still in the transaction. */
+  doubt: { readonly error: unknown } | undefined;
+
+  constructor(command: WireCommand, origin: Origin, context: AsyncResource | undefined, beside: boolean) {
+    this.command = command;
+    this.sql = command.sql ?? command.query ?? command.statement?.query ?? '';
+    this.origin = origin;
+    this.context = context;
+    this.beside = beside;
+  }
 }
 
 /**
@@ -34,18 +56,20 @@ export class MysqlGate {
   readonly #onError: (error: unknown) => void;
   #queue: Entry[] = [];
   #current: Entry | undefined;
-  #sendingOwn = false;
+  /** Who sends what comes now, where the async context does not tell. */
+  #sender: Sender | undefined;
+  /** What comes now is answered by a promise. */
+  #promised = false;
   #left = false;
   #asking = false;
   #status: number | undefined;
   /** What the driver has, and has not answered. */
-  readonly #unanswered = new Set<WireCommand>();
+  readonly #unanswered = new Set<Entry>();
   /** A statement that the driver has given up and the server has not. */
   #stuck = false;
   /** Why the connection can do nothing any more. */
   #dead: { readonly error: unknown } | undefined;
   #whenQuiet: (() => void)[] = [];
-  #settleCurrent: (() => void) | undefined;
 
   constructor(raw: WireConnection, unit: ConnectedUnit, watch: StatementWatch, dialect: Dialect) {
     if (typeof raw.addCommand !== 'function') {
@@ -60,12 +84,22 @@ export class MysqlGate {
     this.session = mysqlSession(dialect, async (sql, values) => {
       // By then the connection is somebody else's.
       if (this.#left) throw new TxboxError('UNIT_CLOSED', `The transaction is over (${unit.state}): await everything inside it.`);
-      return await this.#own(() => send(raw, sql, values));
+      return await this.#as('framework', () => send(raw, sql, values));
     });
     this.#tap = CommandTap.of(raw);
     this.#tap.taker = (command) => this.#add(command);
     this.#onError = (error) => this.#lost(error);
     raw.on('error', this.#onError);
+  }
+
+  /** Sends a statement that begins or ends the transaction. */
+  control(sql: string): Promise<unknown> {
+    return this.#as('hook', () => sendControl(this.#raw, sql));
+  }
+
+  /** For what sends a statement of the user's and returns a promise: it need not be answered in its sender's context. */
+  promised<T>(work: () => T): T {
+    return this.#as(undefined, work);
   }
 
   /** After START TRANSACTION. Throws `AUTOCOMMIT_OFF`. */
@@ -98,7 +132,7 @@ export class MysqlGate {
     const waiting = [...this.#unanswered];
     this.#dead ??= { error };
     this.#raw.destroy();
-    for (const command of waiting) refuse(command, error);
+    for (const { command } of waiting) refuse(command, error);
     this.#lost(error);
   }
 
@@ -121,25 +155,26 @@ export class MysqlGate {
     if (this.#closed && !this.#dead) this.#lost(new TxboxError('DATABASE_UNAVAILABLE', 'The connection was closed by this process.'));
   }
 
-  #own<T>(work: () => T): T {
-    this.#sendingOwn = true;
+  #as<T>(sender: Sender | undefined, work: () => T): T {
+    const [before, promised] = [this.#sender, this.#promised];
+    this.#sender = sender;
+    this.#promised = true;
     try {
       return work();
     } finally {
-      this.#sendingOwn = false;
+      this.#sender = before;
+      this.#promised = promised;
     }
   }
 
   #add(command: WireCommand): unknown {
     // Ahead of what waits here.
     if (this.#asking) return this.#tap.send(command);
-    answerInContext(command);
-    const origin = this.#watch.origin(this.#sendingOwn ? 'framework' : undefined);
-    const sql = command.sql ?? command.query ?? command.statement?.query ?? '';
-    const entry: Entry = { command, sql, origin };
-    rememberStream(entry);
-    // COMMIT keeps its place while the unit is flushed.
-    if (origin.sender === 'framework' && this.#unit.state === 'flushing') this.#send(entry, () => undefined);
+    const origin = this.#watch.origin(this.#sender);
+    const beside = origin.sender === 'framework' && this.#unit.state === 'flushing';
+    const entry = new Entry(command, origin, this.#promised ? undefined : callerContext(), beside);
+    this.#watchAnswers(entry);
+    if (beside) this.#send(entry);
     else {
       this.#queue.push(entry);
       this.#next();
@@ -147,15 +182,36 @@ export class MysqlGate {
     return command;
   }
 
+  /** What is noticed here is noticed before the next statement goes and before the sender is told. */
+  #watchAnswers(entry: Entry): void {
+    const { command, context } = entry;
+    const { emit, onResult, stream } = command;
+    if (onResult) {
+      command.onResult = (error, ...rest) => {
+        if (error) this.#failed(entry, error);
+        if (context) context.runInAsyncScope(onResult, command, error, ...rest);
+        else onResult.call(command, error, ...rest);
+      };
+    }
+    command.emit = (event, ...values) => {
+      if (event === 'result') entry.status = statusOf(values[0]) ?? entry.status;
+      else if (event === 'error') this.#failed(entry, values[0]);
+      else if (event === 'end') this.#answered(entry);
+      return context ? context.runInAsyncScope(emit, command, event, ...values) : emit.call(command, event, ...values);
+    };
+    if (!stream || onResult) return;
+    command.stream = (...args) => {
+      entry.stream = stream.apply(command, args);
+      return entry.stream;
+    };
+  }
+
   #next(): void {
     while (!this.#current) {
       const entry = this.#queue.shift();
       if (!entry) break;
       this.#current = entry;
-      this.#send(entry, () => {
-        this.#current = undefined;
-        this.#next();
-      });
+      this.#send(entry);
     }
     if (!this.#current && this.#queue.length === 0 && this.#whenQuiet.length > 0) for (const tell of this.#whenQuiet.splice(0)) tell();
   }
@@ -165,122 +221,122 @@ export class MysqlGate {
     return new Promise((resolve) => this.#whenQuiet.push(resolve));
   }
 
-  #send(entry: Entry, done: () => void): void {
-    let passage: Passage;
+  #send(entry: Entry): void {
     if (this.#dead) {
-      refuse(entry.command, this.#dead.error);
-      done();
+      this.#refuse(entry, this.#dead.error);
       return;
     }
     try {
       // What is no statement (a ping, the closing of a prepared one) passes like the framework's own.
-      passage = entry.sql === '' ? 'unwatched' : this.#watch.admit(entry.sql, entry.origin);
+      if (entry.sql !== '') entry.passage = this.#watch.admit(entry.sql, entry.origin);
     } catch (error) {
-      refuse(entry.command, error);
-      done();
+      this.#refuse(entry, error);
       return;
     }
-    if (passage === 'COMMIT') void this.#commit(entry, done);
-    else if (passage !== 'unwatched' && passage.opaque) void this.#probe(entry, passage, done);
-    else this.#hand(entry, passage, done);
+    const { passage } = entry;
+    if (passage === 'COMMIT') void this.#commit(entry);
+    else if (passage !== 'unwatched' && passage.opaque) void this.#probe(entry);
+    else this.#hand(entry);
   }
 
-  async #commit(entry: Entry, done: () => void): Promise<void> {
+  async #commit(entry: Entry): Promise<void> {
     try {
       await this.#unit.flush();
       if (this.#closed) throw new TxboxError('DATABASE_UNAVAILABLE', 'The connection was closed before COMMIT was sent.');
     } catch (error) {
-      refuse(entry.command, error);
-      done();
+      this.#refuse(entry, error);
       return;
     }
     this.#unit.committing();
-    this.#hand(entry, 'COMMIT', done);
+    this.#hand(entry);
   }
 
   /** A savepoint around a statement that may do anything tells whether the transaction is still the same after it. */
-  async #probe(entry: Entry, passage: Passage, done: () => void): Promise<void> {
+  async #probe(entry: Entry): Promise<void> {
     try {
       await this.#ahead(`SAVEPOINT ${PROBE}`);
       if (this.#unit.doom) throw notSent(this.#unit.doom);
     } catch (error) {
-      refuse(entry.command, error);
-      done();
+      this.#refuse(entry, error);
       return;
     }
-    this.#hand(entry, passage, () => {
-      if (this.#dead || this.#stuck || this.#unit.doom) done();
-      else
-        this.#ahead(`RELEASE SAVEPOINT ${PROBE}`)
-          .catch((error: unknown) => this.#watch.vanished(entry.sql, error))
-          .finally(done);
-    });
+    entry.probed = true;
+    this.#hand(entry);
   }
 
-  /** To the driver, and back: what is noticed here is noticed before the next statement goes and before the sender is told. */
-  #hand({ command, sql, origin }: Entry, passage: Passage, done: () => void): void {
-    let failed = false;
-    let ask: { readonly error: unknown } | undefined;
-    let settled = false;
-    const settle = (): void => {
-      if (settled) return;
-      settled = true;
-      this.#unanswered.delete(command);
-      this.#settleCurrent = undefined;
-      if (ask && !this.#dead) this.#ask(sql, ask.error, done);
-      else done();
-    };
-    const fail = (error: unknown): void => {
-      failed = true;
-      if (this.#watch.failed(sql, passage, error)) ask = { error };
-      const { fatal, code } = error as { fatal?: boolean; code?: string };
-      // The driver gave up waiting, the server did not: nothing can be sent behind it.
-      if (code === 'PROTOCOL_SEQUENCE_TIMEOUT') this.#stuck = true;
-      if (!fatal) return;
-      this.#dead ??= { error };
-      settle();
-    };
-    let status: number | undefined;
-    command.on('result', (result) => {
-      status = statusOf(result) ?? status;
-    });
-    const { onResult } = command;
-    if (onResult) {
-      command.onResult = (error, ...rest) => {
-        if (error) fail(error);
-        onResult.call(command, error, ...rest);
-      };
-    } else {
-      command.on(errorMonitor, fail);
+  #hand(entry: Entry): void {
+    this.#unanswered.add(entry);
+    this.#tap.send(entry.command);
+  }
+
+  /** Not sent: its sender is told why. */
+  #refuse(entry: Entry, error: unknown): void {
+    // Nothing of it reached the server.
+    entry.settled = true;
+    refuse(entry.command, error);
+    this.#done(entry);
+  }
+
+  #failed(entry: Entry, error: unknown): void {
+    if (entry.settled) return;
+    entry.failed = true;
+    if (this.#watch.failed(entry.sql, entry.passage, error)) entry.doubt = { error };
+    const { fatal, code } = error as { fatal?: boolean; code?: string };
+    // The driver gave up waiting, the server did not: nothing can be sent behind it.
+    if (code === 'PROTOCOL_SEQUENCE_TIMEOUT') this.#stuck = true;
+    if (!fatal) return;
+    this.#dead ??= { error };
+    this.#settle(entry);
+  }
+
+  #answered(entry: Entry): void {
+    if (entry.settled) return;
+    const { sql, passage, status, origin } = entry;
+    if (!entry.failed) {
+      this.#status = status ?? this.#status;
+      this.#watch.succeeded(sql, passage, status, origin.branch);
+      if (passage === 'COMMIT') this.#unit.committed();
     }
-    command.on('end', () => {
-      if (!failed) {
-        this.#status = status ?? this.#status;
-        this.#watch.succeeded(sql, passage, status, origin.branch);
-        if (passage === 'COMMIT') this.#unit.committed();
-      }
-      settle();
-    });
-    this.#settleCurrent = settle;
-    this.#unanswered.add(command);
-    this.#tap.send(command);
+    this.#settle(entry);
+  }
+
+  #settle(entry: Entry): void {
+    if (entry.settled) return;
+    entry.settled = true;
+    this.#unanswered.delete(entry);
+    if (entry.doubt && !this.#dead) this.#ask(entry, entry.doubt.error);
+    else this.#endProbe(entry);
   }
 
   /** Whether the transaction survived a lock time-out is the server's setting; the answer to a statement that does nothing tells. */
-  #ask(sql: string, error: unknown, done: () => void): void {
+  #ask(entry: Entry, error: unknown): void {
     this.#ahead('DO 0')
       .then(
-        (result) => this.#watch.asked(sql, statusOf(result) ?? 0, error),
+        (result) => this.#watch.asked(entry.sql, statusOf(result) ?? 0, error),
         (failure: unknown) => this.#lost(failure),
       )
-      .finally(done);
+      .finally(() => this.#endProbe(entry));
+  }
+
+  #endProbe(entry: Entry): void {
+    if (!entry.probed || this.#dead || this.#stuck || this.#unit.doom) this.#done(entry);
+    else
+      this.#ahead(`RELEASE SAVEPOINT ${PROBE}`)
+        .catch((error: unknown) => this.#watch.vanished(entry.sql, error))
+        .finally(() => this.#done(entry));
+  }
+
+  #done(entry: Entry): void {
+    if (entry.beside) return;
+    this.#current = undefined;
+    this.#next();
   }
 
   /** Sends a statement of the gate's own before those that wait. */
   #ahead(sql: string): Promise<unknown> {
     this.#asking = true;
     try {
-      return this.#own(() => send(this.#raw, sql));
+      return send(this.#raw, sql);
     } finally {
       this.#asking = false;
     }
@@ -289,7 +345,7 @@ export class MysqlGate {
   #lost(error: unknown): void {
     this.#dead ??= { error };
     this.#watch.lost(error);
-    this.#settleCurrent?.();
+    for (const entry of [...this.#unanswered]) this.#settle(entry);
     this.#next();
   }
 
@@ -300,16 +356,6 @@ export class MysqlGate {
     command.removeAllListeners('result');
     this.#raw.resume();
   }
-}
-
-function rememberStream(entry: Entry): void {
-  const { command } = entry;
-  const { stream } = command;
-  if (!stream || command.onResult) return;
-  command.stream = (...args) => {
-    entry.stream = stream.apply(command, args);
-    return entry.stream;
-  };
 }
 
 /** Tells the sender of a command that it was not sent. */

@@ -49,7 +49,7 @@ export function joinPlainQueries({ pool, mode, rawOf }: PoolJoiningPlan): (got: 
       const asked = callerContext();
       return getConnection((error, connection) => {
         if (connection) CommandTap.of(connection).inContext = true;
-        asked(() => got(error, connection));
+        asked.runInAsyncScope(got, undefined, error, connection);
       });
     }
     if (here.raw) process.nextTick(got, null, joinedConnection(here.raw, here.unit));

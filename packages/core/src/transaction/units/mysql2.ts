@@ -7,7 +7,7 @@ import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
 import { connected } from './database-unavailable.ts';
 import { guardedConnection } from './guarded-connection.ts';
 import { MysqlGate } from './mysql-gate.ts';
-import { plainMysqlSession, send, sendControl, statusOf, type WireConnection } from './mysql-wire.ts';
+import { plainMysqlSession, send, statusOf, type WireConnection } from './mysql-wire.ts';
 import { type CorePool, joinPlainQueries, type PlainQueries } from './mysql2-joining.ts';
 import { resourceOf } from './resource-registry.ts';
 import { StatementWatch } from './statement-watch.ts';
@@ -53,7 +53,8 @@ export function poolResource(pool: Mysql2Pool): PoolResource {
 
 function makePoolResource(pool: CorePool): PoolResource {
   const dialect = mysqlDialect();
-  const raws = new WeakMap<UnitOfWork, WireConnection>();
+  // Of each unit from its connection to its end.
+  const raws = new Map<UnitOfWork, WireConnection>();
   const wrappers = new WeakMap<CoreConnection, PooledConnection>();
   const wrapperOf = (raw: CoreConnection): PooledConnection => {
     const known = wrappers.get(raw);
@@ -76,20 +77,18 @@ function makePoolResource(pool: CorePool): PoolResource {
     const watch = new StatementWatch({ unit, dialect, onLockTimeout: settings.onLockTimeout, multipleStatements });
     const gate = new MysqlGate(raw, unit, watch, dialect);
     return {
-      handle: guardedConnection(pooled, unit),
+      handle: guardedConnection(pooled, unit, (work) => gate.promised(work)),
       session: gate.session,
       begin: async () => {
-        if (unit.isolationLevel !== undefined) await sendControl(raw, `SET TRANSACTION ISOLATION LEVEL ${unit.isolationLevel}`);
-        await sendControl(raw, unit.readOnly ? 'START TRANSACTION READ ONLY' : 'START TRANSACTION');
+        if (unit.isolationLevel !== undefined) await gate.control(`SET TRANSACTION ISOLATION LEVEL ${unit.isolationLevel}`);
+        await gate.control(unit.readOnly ? 'START TRANSACTION READ ONLY' : 'START TRANSACTION');
         gate.refuseAutocommitOff();
       },
       quiet: () => gate.quiet(),
-      commit: async () => {
-        await sendControl(raw, 'COMMIT');
-      },
+      commit: () => gate.control('COMMIT'),
       rollback: async () => {
         await gate.quietForRollback();
-        await sendControl(raw, 'ROLLBACK');
+        await gate.control('ROLLBACK');
       },
       interrupt: (error) => gate.interrupt(error),
       release: async (broken) => {

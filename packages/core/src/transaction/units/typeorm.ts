@@ -3,7 +3,7 @@ import { TxboxError } from '../../runtime/error.ts';
 import { mysqlDialect } from '../../sql/dialects/mysql.ts';
 import { sqliteDialect } from '../../sql/dialects/sqlite.ts';
 import type { SqlSession } from '../../sql/session.ts';
-import { currentUnit } from '../current-transaction.ts';
+import { currentUnit, insideHooks } from '../current-transaction.ts';
 import { runUnit } from '../open-unit.ts';
 import type { IsolationLevel } from '../transaction.ts';
 import type { Connect, ConnectedUnit, UnitConnection } from '../unit-connection.ts';
@@ -60,7 +60,8 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
   const dialect = sqlite ? sqliteDialect : mysqlDialect();
   const mutex = sqlite ? new Mutex() : undefined;
   const turn = mutex && (() => exclusiveTurn(mutex, dataSource));
-  const joinedUnits = new WeakMap<UnitOfWork, JoinedRunner>();
+  // Of each unit from its connection to its end.
+  const joinedUnits = new Map<UnitOfWork, JoinedRunner>();
   let settings: Required<TypeormUnitSettings> = {
     ...DEFAULT_UNIT_SETTINGS,
     plainRepositories: 'join',
@@ -111,17 +112,18 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
       return {
         handle: join(unit, runner),
         session: gate.session,
-        begin: async () => {
-          // TypeORM has no option for it; this holds for the next transaction only.
-          if (unit.readOnly) await runner.query('SET TRANSACTION READ ONLY');
-          await startTransaction(runner, unit.isolationLevel);
-          gate.refuseAutocommitOff();
-        },
+        begin: () =>
+          insideHooks(unit, async () => {
+            // TypeORM has no option for it; this holds for the next transaction only.
+            if (unit.readOnly) await runner.query('SET TRANSACTION READ ONLY');
+            await startTransaction(runner, unit.isolationLevel);
+            gate.refuseAutocommitOff();
+          }),
         quiet: () => gate.quiet(),
-        commit: () => commitOutermost(runner),
+        commit: () => insideHooks(unit, () => commitOutermost(runner)),
         rollback: async () => {
           await gate.quietForRollback();
-          await rollBackOutermost(runner);
+          await insideHooks(unit, () => rollBackOutermost(runner));
         },
         interrupt: (error) => gate.interrupt(error),
         release: async (broken) => {
@@ -169,12 +171,12 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
       handle: join(unit, runner),
       session: gate.session,
       // SQLite has one level, SERIALIZABLE; asking TypeORM for another would only set a pragma.
-      begin: () => startTransaction(runner, undefined),
+      begin: () => insideHooks(unit, () => startTransaction(runner, undefined)),
       quiet: () => gate.quiet(),
-      commit: () => commitOutermost(runner),
+      commit: () => insideHooks(unit, () => commitOutermost(runner)),
       rollback: async () => {
         await gate.quiet();
-        if (database.inTransaction) await rollBackOutermost(runner);
+        if (database.inTransaction) await insideHooks(unit, () => rollBackOutermost(runner));
       },
       interrupt: () => undefined,
       release: async () => {
