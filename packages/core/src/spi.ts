@@ -35,7 +35,7 @@ export {
   text,
 } from './runtime/options.ts';
 export { type BackoffOptions, backoffMs, backoffOption } from './runtime/retry-policy.ts';
-export { decodeWake, encodeWake, onLocalWake, wakeLocally } from './runtime/wake.ts';
+export { decodeWake, encodeWake, isWakeHeard, onLocalWake, wakeLocally } from './runtime/wake.ts';
 export { createTable, type TableDefinition } from './sql/create-table.ts';
 export type { Dialect, SqlErrorKind } from './sql/dialect.ts';
 export { mysqlDialect } from './sql/dialects/mysql.ts';

@@ -15,7 +15,6 @@ import {
 } from '@txbox/core/spi';
 import { outboxComponent } from './migrations/outbox-component.ts';
 import type { OutboxSequences, OutboxWriter, SequenceRequest } from './outbox-store.ts';
-import { shardOf } from './sql/outbox-writer.ts';
 
 /** What the buffer works with. */
 export interface BufferPlan {
@@ -24,23 +23,20 @@ export interface BufferPlan {
   readonly tablePrefix: string;
   /** CloudEvents' source, where events are written so. */
   readonly source: string | undefined;
-  /** Told after COMMIT which shards have something new; never awaited. */
-  readonly wake: (shards: readonly number[]) => void;
-}
-
-/** An event on its way to the table. */
-interface Added {
-  readonly message: EncodedMessage;
-  /** It still needs its number (P-W6). */
-  readonly strict: boolean;
+  /** Told after COMMIT what is new; never awaited. */
+  readonly wake: ((messages: readonly EncodedMessage[]) => void) | undefined;
 }
 
 /** The events of one unit. */
 interface UnitEvents {
-  readonly messages: Added[];
+  readonly messages: EncodedMessage[];
+  /** Those that still need a number (P-W6). */
+  readonly unnumbered: Set<EncodedMessage>;
   /** How many of them are in the table already, from the first on. */
   written: number;
 }
+
+const NONE: ReadonlySet<EncodedMessage> = new Set();
 
 /**
  * Holds the events of each open unit until its end, then inserts them as the last thing before COMMIT (P-W1, P-W2), so
@@ -50,7 +46,6 @@ interface UnitEvents {
  */
 export class EventBuffer {
   readonly #plan: BufferPlan;
-  readonly #buffers = new WeakMap<UnitOfWork, UnitEvents>();
   #schemaChecked = false;
   #maxStatementBytes = 0;
 
@@ -76,7 +71,8 @@ export class EventBuffer {
     }
     const message = this.encode(event, payload, options);
     const buffer = this.#bufferOf(unit);
-    buffer.messages.push({ message, strict: event.strictOrder });
+    buffer.messages.push(message);
+    if (event.strictOrder) buffer.unnumbered.add(message);
     unit.noteWork();
     if (unit.session.executeNow) this.#writeNow(unit, buffer);
     return messageIdFromBytes(message.id);
@@ -89,12 +85,12 @@ export class EventBuffer {
 
   /** Writes one message at once into a transaction that somebody else ends. */
   async write(session: SqlSession, message: EncodedMessage, strict: boolean): Promise<void> {
-    await this.#insert(session, [{ message, strict }]);
+    await this.#insert(session, [message], strict ? new Set([message]) : NONE);
   }
 
   /** The ids of what the unit has added so far. */
   idsOf(unit: UnitOfWork): readonly Buffer[] {
-    return this.#buffers.get(unit)?.messages.map(({ message }) => message.id) ?? [];
+    return this.#keptOf(unit)?.messages.map(({ id }) => id) ?? [];
   }
 
   /** Runs statements on the outbox's tables; rejects with `SCHEMA_MISSING` where there are none, `SCHEMA_NOT_WRITABLE` where they take none. */
@@ -102,32 +98,20 @@ export class EventBuffer {
     try {
       return await work();
     } catch (error) {
-      const kind = isTxboxError(error) ? 'other' : session.dialect.classify(error);
-      if (kind === 'missing-table') {
-        throw new TxboxError(
-          'SCHEMA_MISSING',
-          'The outbox tables are not installed in this database, so no event was written. Run txbox migrate, or outbox.migrate() at the start of the service.',
-          { cause: error },
-        );
-      }
-      if (kind === 'read-only') {
-        throw new TxboxError(
-          'SCHEMA_NOT_WRITABLE',
-          `The outbox tables cannot be used: ${driverErrorOf(error).message}. No event was written. ` +
-            "On MySQL and MariaDB the service's user needs SELECT on the table meta, INSERT on outbox, and SELECT, INSERT, UPDATE, DELETE on sequence and idempotency; what is read-only takes no events.",
-          { cause: error },
-        );
-      }
-      throw error;
+      throw explained(session, error);
     }
   }
 
+  #keptOf(unit: UnitOfWork): UnitEvents | undefined {
+    return unit.kept.get(this) as UnitEvents | undefined;
+  }
+
   #bufferOf(unit: UnitOfWork): UnitEvents {
-    const known = this.#buffers.get(unit);
+    const known = this.#keptOf(unit);
     if (known) return known;
-    const buffer: UnitEvents = { messages: [], written: 0 };
-    this.#buffers.set(unit, buffer);
-    const { messages } = buffer;
+    const buffer: UnitEvents = { messages: [], unnumbered: new Set(), written: 0 };
+    unit.kept.set(this, buffer);
+    const { messages, unnumbered } = buffer;
     // P-W8: what was added in a savepoint vanishes with it.
     unit.onSavepoint(() => {
       const { length } = messages;
@@ -138,18 +122,21 @@ export class EventBuffer {
     });
     unit.beforeCommit(async () => {
       if (messages.length === 0) return;
-      await this.#insert(unit.session, messages.slice(buffer.written));
-      unit.afterCommit(() => this.#plan.wake([...new Set(messages.map(({ message }) => shardOf(message)))]));
+      await this.#insert(unit.session, buffer.written === 0 ? messages : messages.slice(buffer.written), unnumbered);
+      const { wake } = this.#plan;
+      if (wake) unit.afterCommit(() => wake(messages));
     });
     return buffer;
   }
 
   /** What cannot be written now, in the midst of an iteration for example, is written with the next event or at the end. */
   #writeNow({ session }: UnitOfWork, buffer: UnitEvents): void {
+    const { messages, unnumbered } = buffer;
     try {
-      for (const { message, strict } of buffer.messages.slice(buffer.written)) {
-        const numbered = strict ? this.#numberedNow(session, message) : message;
-        buffer.messages[buffer.written] = { message: numbered, strict: false };
+      for (let at = buffer.written; at < messages.length; at += 1) {
+        const message = messages[at] as EncodedMessage;
+        const numbered = unnumbered.delete(message) ? this.#numberedNow(session, message) : message;
+        messages[at] = numbered;
         this.#plan.writer.insertNow?.(session, numbered);
         buffer.written += 1;
       }
@@ -163,27 +150,35 @@ export class EventBuffer {
     return { ...message, sequence: this.#plan.sequences.nextNow?.(session, request) ?? null };
   }
 
-  #insert(session: SqlSession, added: readonly Added[]): Promise<void> {
-    return this.onTables(session, async () => {
-      await this.#checkSchemaOnce(session);
-      if (added.length > 0) await this.#plan.writer.insert(session, await this.#numbered(session, added), this.#maxStatementBytes);
-    });
+  async #insert(session: SqlSession, messages: readonly EncodedMessage[], unnumbered: ReadonlySet<EncodedMessage>): Promise<void> {
+    try {
+      if (!this.#schemaChecked) await this.#checkSchema(session);
+      if (messages.length === 0) return;
+      const numbered = unnumbered.size === 0 ? messages : await this.#numbered(session, messages, unnumbered);
+      await this.#plan.writer.insert(session, numbered, this.#maxStatementBytes);
+    } catch (error) {
+      throw explained(session, error);
+    }
   }
 
   /** P-W6: right before the INSERT, so that the positions of a key follow the lock of its number. */
-  async #numbered(session: SqlSession, added: readonly Added[]): Promise<EncodedMessage[]> {
+  async #numbered(
+    session: SqlSession,
+    messages: readonly EncodedMessage[],
+    unnumbered: ReadonlySet<EncodedMessage>,
+  ): Promise<readonly EncodedMessage[]> {
     const requests = new Map<string, SequenceRequest>();
-    for (const { message, strict } of added) {
-      if (!strict || message.key === null) continue;
+    for (const message of messages) {
+      if (!unnumbered.has(message) || message.key === null) continue;
       const name = sequenceName(message);
       requests.set(name, { topic: message.topic, key: message.key, count: (requests.get(name)?.count ?? 0) + 1 });
     }
-    if (requests.size === 0) return added.map(({ message }) => message);
+    if (requests.size === 0) return messages;
     const wanted = [...requests.values()];
     const last = await this.#plan.sequences.next(session, wanted);
     const next = new Map([...requests.keys()].map((name, at) => [name, (last[at] as number) - (wanted[at] as SequenceRequest).count + 1]));
-    return added.map(({ message, strict }) => {
-      if (!strict) return message;
+    return messages.map((message) => {
+      if (!unnumbered.has(message)) return message;
       const name = sequenceName(message);
       const sequence = next.get(name) as number;
       next.set(name, sequence + 1);
@@ -192,8 +187,7 @@ export class EventBuffer {
   }
 
   /** Once a process: whether schema and code support each other, and how long a statement may be. In the unit's own session, so that a pool of one is enough. */
-  async #checkSchemaOnce(session: SqlSession): Promise<void> {
-    if (this.#schemaChecked) return;
+  async #checkSchema(session: SqlSession): Promise<void> {
     for (const component of [coreComponent, outboxComponent]) await checkSchema(session, component, this.#plan.tablePrefix);
     if (session.dialect.name === 'mysql') {
       const [row] = await session.query('SELECT @@max_allowed_packet');
@@ -205,4 +199,25 @@ export class EventBuffer {
 
 function sequenceName({ topic, key }: EncodedMessage): string {
   return `${topic} ${key?.toString('latin1')}`;
+}
+
+/** What an error of a statement on the outbox's tables means. */
+function explained(session: SqlSession, error: unknown): unknown {
+  switch (isTxboxError(error) ? 'other' : session.dialect.classify(error)) {
+    case 'missing-table':
+      return new TxboxError(
+        'SCHEMA_MISSING',
+        'The outbox tables are not installed in this database, so no event was written. Run txbox migrate, or outbox.migrate() at the start of the service.',
+        { cause: error },
+      );
+    case 'read-only':
+      return new TxboxError(
+        'SCHEMA_NOT_WRITABLE',
+        `The outbox tables cannot be used: ${driverErrorOf(error).message}. No event was written. ` +
+          "On MySQL and MariaDB the service's user needs SELECT on the table meta, INSERT on outbox, and SELECT, INSERT, UPDATE, DELETE on sequence and idempotency; what is read-only takes no events.",
+        { cause: error },
+      );
+    default:
+      return error;
+  }
 }

@@ -76,20 +76,21 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
     this.resource = flavour.resource;
     this.#flavour = flavour;
     this.#tablePrefix = options.tablePrefix;
-    this.#wake = options.wake
+    const wake = options.wake
       ? new WakeSender({
           tablePrefix: options.tablePrefix,
           withSession: (fn) => flavour.resource.withSession(fn),
           now: () => systemClock.monotonic(),
         })
       : undefined;
+    this.#wake = wake;
     const { writer, sequences, keys } = flavour;
     const buffer = new EventBuffer({
       writer: writer ?? outboxWriter(options.tablePrefix),
       sequences: sequences ?? outboxSequences(options.tablePrefix),
       tablePrefix: options.tablePrefix,
       source: sourceOf(options.envelope, options.name),
-      wake: (shards) => this.#wake?.wake(shards),
+      wake: wake && ((messages) => wake.wake(messages)),
     });
     this.#buffer = buffer;
     const idempotency = new Idempotency({

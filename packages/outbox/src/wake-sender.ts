@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { encodeWake, type SqlSession, tableNames, wakeLocally } from '@txbox/core/spi';
+import { type EncodedMessage, encodeWake, isWakeHeard, type SqlSession, tableNames, wakeLocally } from '@txbox/core/spi';
 import { SHARD_SCOPE } from './outbox-store.ts';
+import { shardOf } from './sql/outbox-writer.ts';
 
 /** How long the shards' owners are taken to stay the same, milliseconds. */
 const OWNERS_LIVE_MS = 5_000;
@@ -34,11 +35,15 @@ export class WakeSender {
     this.#plan = plan;
   }
 
-  wake(shards: readonly number[]): void {
-    if (this.#closed || shards.length === 0) return;
+  wake(messages: readonly Pick<EncodedMessage, 'key' | 'id'>[]): void {
+    if (this.#closed || messages.length === 0) return;
+    const due = !this.#asking && this.#plan.now() - this.#askedAt > OWNERS_LIVE_MS;
+    // Most services have nobody to tell: relays listen in another process, or there is none yet.
+    if (!due && this.#owners.size === 0 && !isWakeHeard()) return;
+    const shards = [...new Set(messages.map(shardOf))];
     wakeLocally(shards);
     this.#send(shards);
-    if (!this.#asking && this.#plan.now() - this.#askedAt > OWNERS_LIVE_MS) void this.#askOwners(shards);
+    if (due) void this.#askOwners(shards);
   }
 
   close(): void {

@@ -170,11 +170,25 @@ function aggregateIdOf(event: EventDefinition, value: unknown): string {
 }
 
 function occurredAtOf(event: EventDefinition, options: AddOptions): string {
-  const at = options.occurredAt ?? new Date();
+  if (options.occurredAt === undefined) return nowText();
+  const at: unknown = options.occurredAt;
   if (!(at instanceof Date) || Number.isNaN(at.getTime())) {
     throw new TxboxError('OPTIONS_INVALID', `occurredAt of event ${event.name} must be a valid Date.`);
   }
   return at.toISOString();
+}
+
+let lastMs = Number.NaN;
+let lastText = '';
+
+/** Many events are of the same millisecond. */
+function nowText(): string {
+  const now = Date.now();
+  if (now !== lastMs) {
+    lastMs = now;
+    lastText = new Date(now).toISOString();
+  }
+  return lastText;
 }
 
 function putOwn(event: EventDefinition, name: string, value: unknown): void {

@@ -34,13 +34,23 @@ export function newMessageIdBytes(now: number = Date.now()): Buffer {
   return id;
 }
 
+const DIGITS = Buffer.from('0123456789abcdef');
+const DASH = 0x2d;
+const text = Buffer.alloc(36);
+
 /** The text form of sixteen bytes. */
 export function messageIdFromBytes(bytes: Uint8Array): MessageId {
   if (bytes.length !== 16) {
     throw new TxboxError('MESSAGE_ID_INVALID', `A message id has 16 bytes, got ${bytes.length}.`);
   }
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, 16).toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}` as MessageId;
+  let at = 0;
+  for (let byte = 0; byte < 16; byte += 1) {
+    if (byte === 4 || byte === 6 || byte === 8 || byte === 10) text[at++] = DASH;
+    const value = bytes[byte] as number;
+    text[at++] = DIGITS[value >> 4] as number;
+    text[at++] = DIGITS[value & 15] as number;
+  }
+  return text.toString('latin1') as MessageId;
 }
 
 /** The sixteen bytes of a text form. Throws `MESSAGE_ID_INVALID` for anything else, a coerced object above all (P-I8). */

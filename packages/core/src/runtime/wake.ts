@@ -21,6 +21,11 @@ export function onLocalWake(listener: Listener): () => void {
   };
 }
 
+/** Whether anybody in this process listens. */
+export function isWakeHeard(): boolean {
+  return listeners().size > 0;
+}
+
 /** Wakes the relays of this process. */
 export function wakeLocally(shards: readonly number[]): void {
   for (const listener of listeners()) listener(shards);

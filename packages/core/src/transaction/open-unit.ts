@@ -49,6 +49,7 @@ class OpenUnit implements ConnectedUnit {
   readonly attempt: number;
   readonly isolationLevel: IsolationLevel | undefined;
   readonly readOnly: boolean;
+  readonly kept: Map<object, unknown> = new Map();
   readonly branches: Set<Branch> = new Set();
   readonly savepoints: Savepoints = new Savepoints(() =>
     this.doomWith({

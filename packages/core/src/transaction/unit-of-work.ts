@@ -63,6 +63,8 @@ export interface UnitOfWork {
   /** Statements on the unit's own connection, watched for doom like the user's. */
   readonly session: SqlSession;
   readonly doom: Doom | undefined;
+  /** What the framework's packages keep of the unit, by who keeps it; it goes with the unit. */
+  readonly kept: Map<object, unknown>;
   /** Forbids COMMIT; the first reason stands. From then on no statement is sent but ROLLBACK. */
   doomWith(doom: Doom): void;
   /**

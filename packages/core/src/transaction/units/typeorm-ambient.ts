@@ -85,6 +85,7 @@ class AmbientUnit implements UnitOfWork {
   readonly isolationLevel: undefined;
   readonly readOnly: boolean = false;
   readonly session: SqlSession;
+  readonly kept: Map<object, unknown> = new Map();
   readonly #plan: AmbientPlan;
   readonly #runner: AmbientRunner;
   readonly #abort = new AbortController();
