@@ -41,8 +41,11 @@ export function unitsAround(key: object): UnitOfWork[] {
   return units;
 }
 
+const NOTHING: readonly UnitOfWork[] = [];
+
 /** The units whose connections the running code keeps from others while it waits: those around it that are not over. */
-export function heldAround(key: object): UnitOfWork[] {
+export function heldAround(key: object): readonly UnitOfWork[] {
+  if (storage().getStore() === undefined) return NOTHING;
   return unitsAround(key).filter((unit) => !isOver(unit.state) || inHooksOf(unit));
 }
 

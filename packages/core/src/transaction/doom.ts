@@ -28,6 +28,8 @@ const CONDITIONAL = /^\s*\/\*M?!/;
 // The first words of all of these.
 const MATTERS =
   /^(?:BEGIN|START|COMMIT|END|ROLLBACK|XA|LOCK|UNLOCK|SET|CREATE|DROP|ALTER|TRUNCATE|RENAME|GRANT|REVOKE|FLUSH|ANALYZE|OPTIMIZE|REPAIR|CHECK|CACHE|LOAD|RESET|INSTALL|UNINSTALL|CHANGE|STOP|IMPORT|CLONE|SAVEPOINT|RELEASE|IF|CASE|LOOP|REPEAT|WHILE|FOR|CALL|EXECUTE)\b/i;
+// The first words of most statements, none of which is among those.
+const PLAINLY = /^\s*(?:SELECT|INSERT|UPDATE|DELETE)\b/i;
 const IMPATIENT = /\b(?:NOWAIT|WAIT\s+\d+)\b/i;
 
 /** Why no statement of a doomed unit is sent. */
@@ -73,7 +75,8 @@ export const PLAIN: Judgement = { savepoints: [], opaque: false, several: false 
 /** Reads a statement before it is sent. `multiple`: the connection takes texts of several statements. */
 export function judge(sql: string, dialect: Dialect, multiple: boolean): Judgement {
   const several = multiple && sql.includes(';');
-  // Most texts end here: long ones are not read to their end.
+  // Most texts end here, or below: long ones are not read to their end.
+  if (!several && PLAINLY.test(sql)) return PLAIN;
   const conditional = CONDITIONAL.test(sql);
   if (!several && !conditional && !MATTERS.test(fromFirstWord(sql))) return PLAIN;
   const statements = several ? programs(statementsIn(sql, dialect)) : [statementsIn(sql, dialect).join('; ')];

@@ -2,7 +2,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { isTxboxError, TxboxError } from '../runtime/error.ts';
 import { backoffMs } from '../runtime/retry-policy.ts';
 import { waitForConnection } from './connection-wait.ts';
-import { currentUnit, outsideUnit } from './current-transaction.ts';
+import { currentUnit, heldAround, outsideUnit } from './current-transaction.ts';
 import { type EventSink, eventSinkOf, type IdempotencyKey } from './event-sink.ts';
 import { refuseWhatCannotJoin } from './joining.ts';
 import type { Propagation, TransactionOptions } from './transaction.ts';
@@ -25,7 +25,19 @@ export interface TransactionCall extends Omit<TransactionOptions, 'idempotencyKe
  * an unknown outcome when its idempotency key tells whether that committed (P-W5). Throws `ISOLATION_TOO_WEAK` or
  * `PROPAGATION_REFUSED` where the open unit cannot give what is asked for, and what `TransactionResource.run` throws.
  */
-export async function runTransaction<T>(
+export function runTransaction<T>(
+  resource: TransactionResource,
+  call: TransactionCall,
+  fn: (unit: UnitOfWork | undefined) => Promise<T>,
+): Promise<T> {
+  try {
+    return decide(resource, call, fn);
+  } catch (error) {
+    return Promise.reject(error as Error);
+  }
+}
+
+function decide<T>(
   resource: TransactionResource,
   call: TransactionCall,
   fn: (unit: UnitOfWork | undefined) => Promise<T>,
@@ -42,28 +54,28 @@ export async function runTransaction<T>(
     case 'required':
     case 'mandatory':
     case 'supports':
-      if (open) return await join(open, call, fn);
+      if (open) return join(open, call, fn);
       if (propagation === 'required') break;
-      if (propagation === 'supports') return await without();
+      if (propagation === 'supports') return without();
       throw new TxboxError(
         'PROPAGATION_REFUSED',
         "A transaction must be open around this call (propagation 'mandatory'), and none of this database is. Call it inside outbox.transaction(fn) or a @Transactional method.",
       );
     case 'nested':
-      if (open) return await open.nested(() => join(open, call, fn));
+      if (open) return open.nested(() => join(open, call, fn));
       break;
     case 'not-supported':
-      return await without();
+      return without();
     case 'never':
-      if (!open) return await without();
+      if (!open) return without();
       throw new TxboxError(
         'PROPAGATION_REFUSED',
         "This call must not run inside a transaction (propagation 'never'), and one is open around it. Call it before or after, or step out with outbox.outside(fn).",
       );
     case 'requires-new':
-      return await begin(resource, call, fn);
+      return begin(resource, call, fn);
   }
-  if (!resource.ambientUnit?.()) return await begin(resource, call, fn);
+  if (!resource.ambientUnit?.()) return begin(resource, call, fn);
   throw new TxboxError(
     'PROPAGATION_REFUSED',
     'A transaction of another framework is open around this call, and one of its own would commit without it. ' +
@@ -76,7 +88,13 @@ async function join<T>(open: UnitOfWork, call: TransactionCall, fn: (unit: UnitO
   return await fn(open);
 }
 
-async function begin<T>(resource: TransactionResource, call: TransactionCall, fn: (unit: UnitOfWork) => Promise<T>): Promise<T> {
+function begin<T>(resource: TransactionResource, call: TransactionCall, fn: (unit: UnitOfWork) => Promise<T>): Promise<T> {
+  const usual = call.retry === undefined && call.idempotencyKey === undefined && heldAround(resource.key).length === 0;
+  return usual ? resource.run(call, fn) : beginWithCare(resource, call, fn);
+}
+
+/** A transaction that may have to be run again, that is done once, or that is begun while the running code keeps a connection. */
+async function beginWithCare<T>(resource: TransactionResource, call: TransactionCall, fn: (unit: UnitOfWork) => Promise<T>): Promise<T> {
   const { retry, idempotencyKey: key, sink } = call;
   const inside = (unit: UnitOfWork): Promise<T> =>
     key === undefined ? fn(unit) : (sink ?? eventSinkOf(unit)).once(unit, key, () => fn(unit));

@@ -55,6 +55,8 @@ export class CommandTap {
 export function answerInContext(command: WireCommand): void {
   const asked = callerContext();
   const { emit, onResult } = command;
-  if (onResult) command.onResult = (error, ...rest) => asked.runInAsyncScope(onResult, command, error, ...rest);
-  else command.emit = (event, ...values) => asked.runInAsyncScope(emit, command, event, ...values);
+  const answer: WireCommand['onResult'] = onResult && ((error, ...rest) => asked.runInAsyncScope(onResult, command, error, ...rest));
+  const tell: WireCommand['emit'] = (event, ...values) => asked.runInAsyncScope(emit, command, event, ...values);
+  if (answer) command.onResult = answer;
+  else command.emit = tell;
 }

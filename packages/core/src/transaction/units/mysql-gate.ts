@@ -64,7 +64,7 @@ export class MysqlGate {
   #asking = false;
   #status: number | undefined;
   /** What the driver has, and has not answered. */
-  readonly #unanswered = new Set<Entry>();
+  #unanswered: Entry[] = [];
   /** A statement that the driver has given up and the server has not. */
   #stuck = false;
   /** Why the connection can do nothing any more. */
@@ -87,8 +87,10 @@ export class MysqlGate {
       return await this.#as('framework', () => send(raw, sql, values));
     });
     this.#tap = CommandTap.of(raw);
-    this.#tap.taker = (command) => this.#add(command);
-    this.#onError = (error) => this.#lost(error);
+    const take = (command: WireCommand): unknown => this.#add(command);
+    const lose = (error: unknown): void => this.#lost(error);
+    this.#tap.taker = take;
+    this.#onError = lose;
     raw.on('error', this.#onError);
   }
 
@@ -128,8 +130,8 @@ export class MysqlGate {
 
   /** Those who wait for an answer get `error` instead, and the connection is closed; nothing happens when nobody waits. */
   interrupt(error: unknown): void {
-    if (this.#unanswered.size === 0) return;
     const waiting = [...this.#unanswered];
+    if (waiting.length === 0) return;
     this.#dead ??= { error };
     this.#raw.destroy();
     for (const { command } of waiting) refuse(command, error);
@@ -182,28 +184,53 @@ export class MysqlGate {
     return command;
   }
 
-  /** What is noticed here is noticed before the next statement goes and before the sender is told. */
+  /**
+   * What is noticed here is noticed before the next statement goes and before the sender is told.
+   *
+   * Functions are put into variables first, here and wherever one is made for each unit or statement: V8 takes one that is
+   * assigned to a property as it is written for a method, and allocates it where it stays until the next full collection,
+   * with the whole unit that it knows (docs/decisions/functions-of-a-unit.md).
+   */
   #watchAnswers(entry: Entry): void {
     const { command, context } = entry;
     const { emit, onResult, stream } = command;
-    if (onResult) {
-      command.onResult = (error, ...rest) => {
+    if (!context && onResult) {
+      const answer: WireCommand['onResult'] = (error, rows, fields) => {
         if (error) this.#failed(entry, error);
-        if (context) context.runInAsyncScope(onResult, command, error, ...rest);
-        else onResult.call(command, error, ...rest);
+        onResult.call(command, error, rows, fields);
       };
+      // Nobody else has the command.
+      const hear: WireCommand['emit'] = (event, value) => this.#heard(entry, event, value);
+      command.onResult = answer;
+      command.emit = hear;
+      return;
     }
-    command.emit = (event, ...values) => {
-      if (event === 'result') entry.status = statusOf(values[0]) ?? entry.status;
-      else if (event === 'error') this.#failed(entry, values[0]);
-      else if (event === 'end') this.#answered(entry);
-      return context ? context.runInAsyncScope(emit, command, event, ...values) : emit.call(command, event, ...values);
+    const asked = context ?? callerContext();
+    if (onResult) {
+      const answer: WireCommand['onResult'] = (error, ...rest) => {
+        if (error) this.#failed(entry, error);
+        asked.runInAsyncScope(onResult, command, error, ...rest);
+      };
+      command.onResult = answer;
+    }
+    const hear: WireCommand['emit'] = (event, ...values) => {
+      this.#heard(entry, event, values[0]);
+      return asked.runInAsyncScope(emit, command, event, ...values);
     };
+    command.emit = hear;
     if (!stream || onResult) return;
-    command.stream = (...args) => {
+    const streamed: WireCommand['stream'] = (...args) => {
       entry.stream = stream.apply(command, args);
       return entry.stream;
     };
+    command.stream = streamed;
+  }
+
+  #heard(entry: Entry, event: string, value: unknown): boolean {
+    if (event === 'result') entry.status = statusOf(value) ?? entry.status;
+    else if (event === 'error') this.#failed(entry, value);
+    else if (event === 'end') this.#answered(entry);
+    return false;
   }
 
   #next(): void {
@@ -265,7 +292,7 @@ export class MysqlGate {
   }
 
   #hand(entry: Entry): void {
-    this.#unanswered.add(entry);
+    this.#unanswered.push(entry);
     this.#tap.send(entry.command);
   }
 
@@ -303,7 +330,8 @@ export class MysqlGate {
   #settle(entry: Entry): void {
     if (entry.settled) return;
     entry.settled = true;
-    this.#unanswered.delete(entry);
+    if (this.#unanswered.at(-1) === entry) this.#unanswered.pop();
+    else this.#unanswered = this.#unanswered.filter((other) => other !== entry);
     if (entry.doubt && !this.#dead) this.#ask(entry, entry.doubt.error);
     else this.#endProbe(entry);
   }

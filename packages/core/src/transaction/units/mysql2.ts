@@ -2,8 +2,8 @@ import { mysqlDialect } from '../../sql/dialects/mysql.ts';
 import type { SqlSession } from '../../sql/session.ts';
 import { SERVER_STATUS_IN_TRANS } from '../doom.ts';
 import { runUnit } from '../open-unit.ts';
-import type { Connect } from '../unit-connection.ts';
-import type { TransactionResource, UnitOfWork } from '../unit-of-work.ts';
+import type { Connect, ConnectedUnit, UnitConnection } from '../unit-connection.ts';
+import type { TransactionResource } from '../unit-of-work.ts';
 import { connected } from './database-unavailable.ts';
 import { guardedConnection } from './guarded-connection.ts';
 import { MysqlGate } from './mysql-gate.ts';
@@ -53,8 +53,6 @@ export function poolResource(pool: Mysql2Pool): PoolResource {
 
 function makePoolResource(pool: CorePool): PoolResource {
   const dialect = mysqlDialect();
-  // Of each unit from its connection to its end.
-  const raws = new Map<UnitOfWork, WireConnection>();
   const wrappers = new WeakMap<CoreConnection, PooledConnection>();
   const wrapperOf = (raw: CoreConnection): PooledConnection => {
     const known = wrappers.get(raw);
@@ -64,39 +62,17 @@ function makePoolResource(pool: CorePool): PoolResource {
     return made;
   };
   let settings: Required<PoolUnitSettings> = { ...DEFAULT_UNIT_SETTINGS, plainQueries: 'join' };
-  const getConnection = joinPlainQueries({ pool, mode: () => settings.plainQueries, rawOf: (unit) => raws.get(unit) });
+  const getConnection = joinPlainQueries({ pool, mode: () => settings.plainQueries, rawOf: (unit) => unit.kept.get(pool) as WireConnection | undefined });
   const coreConnection = (): Promise<CoreConnection> =>
     new Promise((resolve, reject) => {
       getConnection((error, connection) => (error ? reject(error) : resolve(connection as CoreConnection)));
     });
   const connect: Connect = async (unit) => {
     const raw = await coreConnection();
-    const pooled = wrapperOf(raw);
-    raws.set(unit, raw);
+    unit.kept.set(pool, raw);
     const multipleStatements = raw.config?.multipleStatements === true;
     const watch = new StatementWatch({ unit, dialect, onLockTimeout: settings.onLockTimeout, multipleStatements });
-    const gate = new MysqlGate(raw, unit, watch, dialect);
-    return {
-      handle: guardedConnection(pooled, unit, (work) => gate.promised(work)),
-      session: gate.session,
-      begin: async () => {
-        if (unit.isolationLevel !== undefined) await gate.control(`SET TRANSACTION ISOLATION LEVEL ${unit.isolationLevel}`);
-        await gate.control(unit.readOnly ? 'START TRANSACTION READ ONLY' : 'START TRANSACTION');
-        gate.refuseAutocommitOff();
-      },
-      quiet: () => gate.quiet(),
-      commit: () => gate.control('COMMIT'),
-      rollback: async () => {
-        await gate.quietForRollback();
-        await gate.control('ROLLBACK');
-      },
-      interrupt: (error) => gate.interrupt(error),
-      release: async (broken) => {
-        raws.delete(unit);
-        if (!gate.leave() || broken) pooled.destroy();
-        else pooled.release();
-      },
-    };
+    return new PoolUnitConnection(unit, wrapperOf(raw), new MysqlGate(raw, unit, watch, dialect));
   };
   const resource: PoolResource = {
     key: pool,
@@ -117,6 +93,51 @@ function makePoolResource(pool: CorePool): PoolResource {
     },
   };
   return resource;
+}
+
+class PoolUnitConnection implements UnitConnection {
+  readonly handle: unknown;
+  readonly session: SqlSession;
+  readonly #unit: ConnectedUnit;
+  readonly #pooled: PooledConnection;
+  readonly #gate: MysqlGate;
+
+  constructor(unit: ConnectedUnit, pooled: PooledConnection, gate: MysqlGate) {
+    this.handle = guardedConnection(pooled, unit, (work) => gate.promised(work));
+    this.session = gate.session;
+    this.#unit = unit;
+    this.#pooled = pooled;
+    this.#gate = gate;
+  }
+
+  async begin(): Promise<void> {
+    const { isolationLevel, readOnly } = this.#unit;
+    if (isolationLevel !== undefined) await this.#gate.control(`SET TRANSACTION ISOLATION LEVEL ${isolationLevel}`);
+    await this.#gate.control(readOnly ? 'START TRANSACTION READ ONLY' : 'START TRANSACTION');
+    this.#gate.refuseAutocommitOff();
+  }
+
+  quiet(): Promise<void> {
+    return this.#gate.quiet();
+  }
+
+  commit(): Promise<unknown> {
+    return this.#gate.control('COMMIT');
+  }
+
+  async rollback(): Promise<void> {
+    await this.#gate.quietForRollback();
+    await this.#gate.control('ROLLBACK');
+  }
+
+  interrupt(error: unknown): void {
+    this.#gate.interrupt(error);
+  }
+
+  async release(broken: boolean): Promise<void> {
+    if (!this.#gate.leave() || broken) this.#pooled.destroy();
+    else this.#pooled.release();
+  }
 }
 
 /**

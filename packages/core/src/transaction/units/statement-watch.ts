@@ -101,8 +101,10 @@ export class StatementWatch {
   /** A statement succeeded. `serverStatus`: the flags of its OK packet, where there was one. */
   succeeded(sql: string, passage: Passage, serverStatus: number | undefined, branch: Branch | undefined): void {
     const { unit } = this.#plan;
-    if (passage === 'COMMIT' || /^ROLLBACK\s*$/i.test(sql)) this.#ended = true;
-    if (typeof passage === 'string') return;
+    if (typeof passage === 'string') {
+      if (passage === 'COMMIT' || /^ROLLBACK\s*$/i.test(sql)) this.#ended = true;
+      return;
+    }
     const doom = serverStatus === undefined ? undefined : doomOfStatus(serverStatus, sql);
     if (doom) unit.doomWith(doom);
     else for (const statement of passage.savepoints) unit.savepoints.notice(statement, branch);

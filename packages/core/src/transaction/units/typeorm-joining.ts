@@ -130,10 +130,11 @@ export function joinedManager<M extends QueryingManager>(manager: M, unit: Conne
   branchNested(manager, () => (unit.accepts ? unit : undefined));
   for (const name of ['query', 'transaction'] as const) {
     const method = manager[name].bind(manager);
-    manager[name] = async (...args) => {
+    const guarded: QueryingManager[typeof name] = async (...args) => {
       refuseAfterTheEnd(unit);
       return await method(...args);
     };
+    manager[name] = guarded;
   }
   return manager;
 }
@@ -144,10 +145,11 @@ export function joinedManager<M extends QueryingManager>(manager: M, unit: Conne
  */
 export function branchNested<M extends TransactionalManager>(manager: M, unitNow: () => ConnectedUnit | undefined): M {
   const transaction = manager.transaction.bind(manager);
-  manager.transaction = (...args) => {
+  const branched: TransactionalManager['transaction'] = (...args) => {
     const unit = unitNow();
     return unit ? inTurn(unit, (branch) => insideUnit(unit, () => transaction(...args), branch)) : transaction(...args);
   };
+  manager.transaction = branched;
   return manager;
 }
 

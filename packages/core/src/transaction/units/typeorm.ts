@@ -60,8 +60,7 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
   const dialect = sqlite ? sqliteDialect : mysqlDialect();
   const mutex = sqlite ? new Mutex() : undefined;
   const turn = mutex && (() => exclusiveTurn(mutex, dataSource));
-  // Of each unit from its connection to its end.
-  const joinedUnits = new Map<UnitOfWork, JoinedRunner>();
+  const joinedOf = (unit: UnitOfWork): JoinedRunner | undefined => unit.kept.get(dataSource) as JoinedRunner | undefined;
   let settings: Required<TypeormUnitSettings> = {
     ...DEFAULT_UNIT_SETTINGS,
     plainRepositories: 'join',
@@ -70,13 +69,13 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
   const createQueryRunner = joinPlainUse({
     dataSource: dataSource as unknown as { createQueryRunner(mode?: never): Runner },
     mode: () => settings.plainRepositories,
-    joinedOf: (unit) => joinedUnits.get(unit),
+    joinedOf,
     turn,
   });
 
   branchNested(dataSource.manager, () => {
     const unit = settings.plainRepositories === 'join' ? currentUnit(dataSource) : undefined;
-    return unit?.accepts ? joinedUnits.get(unit)?.unit : undefined;
+    return unit?.accepts ? joinedOf(unit)?.unit : undefined;
   });
 
   const join = (unit: ConnectedUnit, runner: Runner): EntityManager => {
@@ -88,7 +87,7 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
       guarded: (native) => (sqlite ? native : guardedConnection(native as object, unit)),
       nested: [],
     };
-    joinedUnits.set(unit, joined);
+    unit.kept.set(dataSource, joined);
     return managerOfView(joinedView(joined));
   };
 
@@ -127,7 +126,7 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
         },
         interrupt: (error) => gate.interrupt(error),
         release: async (broken) => {
-          joinedUnits.delete(unit);
+          unit.kept.delete(dataSource);
           if (!gate.leave() || broken) native.destroy();
           await runner.release();
         },
@@ -180,7 +179,7 @@ function makeTypeormResource(dataSource: DataSource): TypeormResource {
       },
       interrupt: () => undefined,
       release: async () => {
-        joinedUnits.delete(unit);
+        unit.kept.delete(dataSource);
         Reflect.deleteProperty(runner, 'query');
         if (unit.readOnly) endReadOnly(database);
         putInOrder(runner, database);
