@@ -53,6 +53,28 @@ export interface OutboxFlavour<Tx extends Transaction, Handle> {
   foreignSession(handle: Handle): Promise<SqlSession>;
 }
 
+/** What users have of a unit. No object literal: V8 keeps the getter of one, and all that it knows, until the next full collection. */
+class UnitTransaction implements Transaction {
+  readonly add: Transaction['add'];
+  readonly afterCommit: Transaction['afterCommit'];
+  readonly attempt: number;
+  readonly #unit: UnitOfWork;
+
+  constructor(unit: UnitOfWork, buffer: EventBuffer) {
+    // Users take them apart.
+    const add: Transaction['add'] = (event, payload, options) => buffer.add(unit, event, payload, options);
+    const afterCommit: Transaction['afterCommit'] = (callback) => unit.afterCommit(callback);
+    this.add = add;
+    this.afterCommit = afterCommit;
+    this.attempt = unit.attempt;
+    this.#unit = unit;
+  }
+
+  get signal(): AbortSignal {
+    return this.#unit.signal;
+  }
+}
+
 /**
  * Adds events to local transactions of one DataSource, pool or database. Make one at the start of the process, close it
  * at the end; it opens no connection by itself.
@@ -123,7 +145,7 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
     if (typeof fn !== 'function') throw new TxboxError('OPTIONS_INVALID', 'transaction takes ([options,] fn), and fn must be a function.');
     this.#refuseClosed();
     return await runTransaction(this.resource, options === undefined ? this.#plainCall : this.#callOf(options), (unit) =>
-      fn(this.#flavour.transactionOf(unit, unit ? this.#commonTransaction(unit) : this.#withoutTransaction())),
+      fn(this.#flavour.transactionOf(unit, unit ? new UnitTransaction(unit, this.#buffer) : this.#withoutTransaction())),
     );
   }
 
@@ -191,17 +213,6 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
     const { idempotencyKey: key, ...call } = checkTransactionOptions('transaction', options);
     const keyed = key === undefined ? {} : { idempotencyKey: idempotencyKey('transaction', key, 'transaction', []) };
     return { ...call, ...keyed, sink: this.sink };
-  }
-
-  #commonTransaction(unit: UnitOfWork): Transaction {
-    return {
-      add: (event, payload, options) => this.#buffer.add(unit, event, payload, options),
-      afterCommit: (callback) => unit.afterCommit(callback),
-      attempt: unit.attempt,
-      get signal() {
-        return unit.signal;
-      },
-    };
   }
 
   /** What a function gets that runs without a transaction, as its propagation says. */

@@ -37,11 +37,7 @@ export function runTransaction<T>(
   }
 }
 
-function decide<T>(
-  resource: TransactionResource,
-  call: TransactionCall,
-  fn: (unit: UnitOfWork | undefined) => Promise<T>,
-): Promise<T> {
+function decide<T>(resource: TransactionResource, call: TransactionCall, fn: (unit: UnitOfWork | undefined) => Promise<T>): Promise<T> {
   const { propagation = 'required' } = call;
   const around = currentUnit(resource.key);
   const open = around?.accepts ? around : undefined;

@@ -62,7 +62,11 @@ function makePoolResource(pool: CorePool): PoolResource {
     return made;
   };
   let settings: Required<PoolUnitSettings> = { ...DEFAULT_UNIT_SETTINGS, plainQueries: 'join' };
-  const getConnection = joinPlainQueries({ pool, mode: () => settings.plainQueries, rawOf: (unit) => unit.kept.get(pool) as WireConnection | undefined });
+  const getConnection = joinPlainQueries({
+    pool,
+    mode: () => settings.plainQueries,
+    rawOf: (unit) => unit.kept.get(pool) as WireConnection | undefined,
+  });
   const coreConnection = (): Promise<CoreConnection> =>
     new Promise((resolve, reject) => {
       getConnection((error, connection) => (error ? reject(error) : resolve(connection as CoreConnection)));
