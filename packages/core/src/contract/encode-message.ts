@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { TxboxError } from '../runtime/error.ts';
 import type { WireHeader } from '../transport/delivery.ts';
 import { type EventDefinition, noEventBecause } from './event.ts';
-import { encodeHeaders, HeaderBlockWriter } from './header-block.ts';
+import { encodeHeaders, HeaderBlockWriter, headersOf } from './header-block.ts';
 import { CLOUD_EVENTS_HEADER, HEADER, isReservedHeader, MAX_CORRELATION } from './headers.ts';
 import type { AddOptions, EncodedMessage, HeaderValue } from './message.ts';
 import { messageIdFromBytes, messageIdToBytes, newMessageIdBytes } from './message-id.ts';
@@ -18,7 +18,7 @@ const ADD_OPTIONS: ReadonlySet<string> = new Set<keyof AddOptions>(['headers', '
 /** For all messages: one is encoded after the other. */
 const writer = new HeaderBlockWriter(1_024);
 
-/** The block of headers that are the same for every message of an event, by event, and by source where they are CloudEvents'. */
+/** The headers that are the same for every message of an event, by event, and by source where they are CloudEvents'. */
 const fixedHeaders = new WeakMap<EventDefinition, Map<string | undefined, Buffer>>();
 
 /**
@@ -101,7 +101,7 @@ function fixedHeadersOf(event: EventDefinition, source: string | undefined): Buf
     if (source !== undefined) {
       fixed.push([CLOUD_EVENTS_HEADER.specversion, Buffer.from('1.0')], [CLOUD_EVENTS_HEADER.source, Buffer.from(source)]);
     }
-    headers = encodeHeaders(fixed);
+    headers = headersOf(encodeHeaders(fixed));
     bySource.set(source, headers);
   }
   return headers;

@@ -62,6 +62,11 @@ export function encodeHeaders(headers: readonly WireHeader[]): Buffer {
   return writer.take();
 }
 
+/** The headers of a block as they stand there, to be put into others. */
+export function headersOf(block: Buffer): Buffer {
+  return block.subarray(1);
+}
+
 /** Writes blocks, one after the other, header by header. */
 export class HeaderBlockWriter {
   #block: Buffer;
@@ -96,11 +101,11 @@ export class HeaderBlockWriter {
     this.#at += this.#block.write(value, this.#at, 'utf8');
   }
 
-  /** Headers of a block that was written before. */
-  putAll(block: Uint8Array): void {
-    this.#room(block.length);
-    this.#block.set(block.subarray(1), this.#at);
-    this.#at += block.length - 1;
+  /** Headers that {@link headersOf} took out of a block. */
+  putAll(headers: Uint8Array): void {
+    this.#room(headers.length);
+    this.#block.set(headers, this.#at);
+    this.#at += headers.length;
   }
 
   /** The block as it is now, a copy. */

@@ -21,6 +21,7 @@ const REGISTRY = Symbol.for('opentelemetry.js.api.1');
 // Trace Context, W3C Recommendation: version, trace id, parent id, flags.
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const MAX_TRACESTATE = 512;
+const NONE: OpenTelemetry = {};
 
 const setter = {
   set: (carrier: object, name: string, value: string): void => {
@@ -30,7 +31,8 @@ const setter = {
 
 /** The trace context that the process's OpenTelemetry would send now, or `undefined`. Never throws. */
 export function currentTraceContext(): TraceContext | undefined {
-  const { context, propagation } = ((globalThis as Record<symbol, unknown>)[REGISTRY] ?? {}) as OpenTelemetry;
+  const registered = (globalThis as Record<symbol, unknown>)[REGISTRY] as OpenTelemetry | undefined;
+  const { context, propagation } = registered ?? NONE;
   if (!context || !propagation) return undefined;
   const carrier: Partial<TraceContext> = {};
   try {
