@@ -8,7 +8,7 @@ export type Direction = 'to-server' | 'to-client';
 export type Passage = LatePassage | 'cut';
 
 /** Bytes that pass, late or when something has happened. */
-export interface LatePassage {
+interface LatePassage {
   readonly bytes: Buffer;
   readonly delayMs?: number;
   readonly after?: Promise<unknown>;

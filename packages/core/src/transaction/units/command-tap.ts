@@ -52,7 +52,7 @@ export class CommandTap {
  * Callbacks and listeners of a command run in the context of whoever sends it, not in that of the socket, which is the
  * context of whoever opened the connection: code there would belong to no transaction, or to another request's.
  */
-export function answerInContext(command: WireCommand): void {
+function answerInContext(command: WireCommand): void {
   const asked = callerContext();
   const { emit, onResult } = command;
   const answer: WireCommand['onResult'] = onResult && ((error, ...rest) => asked.runInAsyncScope(onResult, command, error, ...rest));
