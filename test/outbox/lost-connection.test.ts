@@ -121,6 +121,43 @@ describe.each(SUBJECTS)('a connection lost with %s', (_name, start) => {
     });
   });
 
+  describe('in a procedure that may commit: it is said that a part may be committed, and nothing runs again, when', () => {
+    const half = { retryable: false, details: { half: true }, message: expect.stringContaining('may be committed already') };
+    beforeAll(() => subject.database.admin.query('CREATE PROCEDURE committing() BEGIN COMMIT; DO SLEEP(0.2); END'));
+
+    /** The error of the call is swallowed, or passes out; either way it is not the whole truth. */
+    const outcome = (options: object, swallow: boolean): Promise<unknown> =>
+      subject.outbox
+        .transaction({ retry: { maxAttempts: 3 }, ...options }, async (tx) => {
+          await subject.place('a');
+          tx.add(Placed, { id: 'a' });
+          const call = subject.query('CALL committing()');
+          await (swallow ? call.catch(() => undefined) : call);
+        })
+        .catch((error: unknown) => error);
+
+    it.each([
+      ['the answer is lost', true],
+      ['the answer is lost', false],
+    ] as const)('%s (swallowed: %s)', async (_what, swallow) => {
+      tap.cutAt({ text: 'CALL', lose: 'answer' });
+      expect(await outcome({}, swallow)).toMatchObject({ code: 'UNIT_DOOMED', ...half });
+      await recovers([['a'], []]);
+    });
+
+    it('its session is killed', async () => {
+      tap.holdAt({ text: 'CALL', until: kill });
+      expect(await outcome({}, false)).toMatchObject({ code: 'UNIT_DOOMED', ...half });
+      await recovers([[], []]);
+    });
+
+    it('its timeoutMs is over', async () => {
+      tap.holdAt({ text: 'CALL', until: () => new Promise(() => undefined) });
+      expect(await outcome({ timeoutMs: 1_000 }, false)).toMatchObject({ code: 'UNIT_TIMED_OUT', ...half });
+      await recovers([[], []]);
+    });
+  });
+
   describe('at COMMIT: it is called unknown, and all is there or nothing, when', () => {
     it.each([
       ['statement', [[], []]],

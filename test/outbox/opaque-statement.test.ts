@@ -82,6 +82,19 @@ describe.each(SERVERS)('on %s', (...server) => {
     expect(await committed()).toEqual([['a'], []]);
   });
 
+  it('a commit half-way is called so also when the function fails by itself afterwards, and is not run again', async () => {
+    const declined = Object.assign(new Error('declined'), { errno: 1213, code: 'ER_LOCK_DEADLOCK' });
+    let runs = 0;
+    const half = service.outbox.transaction({ retry: { maxAttempts: 3 } }, async ({ connection }) => {
+      runs += 1;
+      await place(connection, 'a');
+      await connection.query('CALL committing()');
+      throw declined;
+    });
+    await expect(half).rejects.toMatchObject({ code: 'UNIT_DOOMED', retryable: false, details: { half: true }, cause: declined });
+    expect([runs, await committed()]).toEqual([1, [['a'], []]]);
+  });
+
   it.each([
     "ROLLBACK TO SAVEPOINT sp /* traceparent='00-1' */",
     'ROLLBACK /* x */ TO sp -- undo',

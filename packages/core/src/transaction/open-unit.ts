@@ -35,7 +35,7 @@ export async function runUnit<T>(plan: UnitPlan, fn: (unit: UnitOfWork) => Promi
       result = await unit.inTime(insideUnit(unit, () => fn(unit)));
     } catch (error) {
       await unit.rollBack(connection);
-      throw error;
+      throw unit.told(error);
     }
     await unit.commit(connection);
     return result;
@@ -120,8 +120,10 @@ class OpenUnit implements ConnectedUnit {
   }
 
   doomWith(doom: Doom): void {
-    if (isOver(this.#state) || this.#state === 'committing' || this.#state === 'rolling-back') return;
-    this.#doom ??= doom;
+    if (isOver(this.#state) || this.#state === 'committing') return;
+    // While it is rolled back it matters only what that cannot undo.
+    if (this.#state === 'rolling-back' && !doom.half) return;
+    this.#doom = this.#doom && doom.half ? { ...this.#doom, half: true, transient: false } : (this.#doom ?? doom);
     this.#tellSignal();
   }
 
@@ -273,6 +275,12 @@ class OpenUnit implements ConnectedUnit {
     }
     await this.#release(connection, broken);
     this.#end('rolled-back');
+  }
+
+  /** What the caller is told of what `fn` threw: an error by itself would mean that all of it was undone. */
+  told(error: unknown): unknown {
+    if (!this.#doom?.half || (isTxboxError(error) && error.details?.['half'] === true)) return error;
+    return doomed({ ...this.#doom, cause: error });
   }
 
   #isKnownRollback(connection: UnitConnection, error: unknown): boolean {

@@ -118,6 +118,8 @@ async function beginWithCare<T>(resource: TransactionResource, call: Transaction
 /** Only after an error that is known to have rolled everything back, or where the next run finds out. */
 function mayRunAgain(resource: TransactionResource, error: unknown, idempotent: boolean): boolean {
   if (isTxboxError(error, 'OUTCOME_UNKNOWN')) return idempotent;
+  // A part of it may be committed.
+  if (isTxboxError(error) && error.details?.['half'] === true) return false;
   // Nothing was done yet when a transaction could not be begun: SQLite's writer was busy.
   const wrapped = isTxboxError(error, 'UNIT_DOOMED') || isTxboxError(error, 'DATABASE_UNAVAILABLE');
   const cause = wrapped ? error.cause : error;

@@ -347,10 +347,11 @@ export class MysqlGate {
   }
 
   #endProbe(entry: Entry): void {
+    if (entry.probed && (this.#dead || this.#stuck)) this.#watch.unprobed(entry.sql);
     if (!entry.probed || this.#dead || this.#stuck || this.#unit.doom) this.#done(entry);
     else
       this.#ahead(`RELEASE SAVEPOINT ${PROBE}`)
-        .catch((error: unknown) => this.#watch.vanished(entry.sql, error))
+        .catch((error: unknown) => (this.#dead ? this.#watch.unprobed(entry.sql) : this.#watch.vanished(entry.sql, error)))
         .finally(() => this.#done(entry));
   }
 

@@ -142,6 +142,14 @@ export class StatementWatch {
     this.#plan.unit.doomWith({ reason: 'the connection was lost, and the transaction with it', cause, transient: true });
   }
 
+  /** The connection broke in or right after an opaque statement: nobody can say what it has done. */
+  unprobed(sql: string): void {
+    this.#plan.unit.doomWith({
+      reason: `the connection was lost before it was known whether the statement ${excerpt(sql)} ended the transaction`,
+      half: true,
+    });
+  }
+
   /** A savepoint that was set before an opaque statement is gone after it. */
   vanished(sql: string, cause: unknown): void {
     const reason = `inside the statement ${excerpt(sql)} the transaction was ended, or rolled back to a savepoint from before it`;
