@@ -102,6 +102,25 @@ describe.each(SUBJECTS)('a connection lost with %s', (_name, start) => {
       await recovers([[], []]);
     });
 
+    it('its session is killed between two statements: the second is not sent, and says why', async () => {
+      let second: unknown;
+      const ordered = subject.outbox.transaction(async (tx) => {
+        tx.add(Placed, { id: 'a' });
+        const [row] = await subject.query('SELECT CONNECTION_ID() AS id');
+        await kill(Number(row?.['id']));
+        await vi.waitUntil(() => tx.signal.aborted);
+        second = await subject.place('a').catch((error: unknown) => error);
+        throw second;
+      });
+      expect(await ordered.catch((error: unknown) => error)).toBe(second);
+      expect(second).toMatchObject({
+        code: 'UNIT_DOOMED',
+        retryable: true,
+        message: expect.stringMatching(/Not sent.*connection was lost/),
+      });
+      await recovers([[], []]);
+    });
+
     it.each([
       [ORDER, 'orders'],
       [EVENTS, 'txbox_outbox'],

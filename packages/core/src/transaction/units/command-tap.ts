@@ -14,19 +14,21 @@ export class CommandTap {
   taker: Sender | undefined;
   /** What no unit takes is answered in its sender's context. */
   inContext = false;
-  readonly #raw: WireConnection;
   readonly #send: Sender;
-  readonly #hook: Sender;
+  /** What mysql2 puts there when the connection is over: it answers with the reason, in its own words. */
+  #closed: Sender | undefined;
 
   private constructor(raw: WireConnection) {
-    this.#raw = raw;
     this.#send = raw.addCommand.bind(raw);
-    this.#hook = (command) => {
+    const take: Sender = (command) => {
       if (this.taker) return this.taker(command);
       if (this.inContext) answerInContext(command);
-      return this.#send(command);
+      return this.send(command);
     };
-    raw.addCommand = this.#hook;
+    const close = (closed: Sender): void => {
+      this.#closed = closed.bind(raw);
+    };
+    Object.defineProperty(raw, 'addCommand', { configurable: true, enumerable: true, get: () => take, set: close });
   }
 
   static of(raw: WireConnection): CommandTap {
@@ -37,14 +39,14 @@ export class CommandTap {
     return tap;
   }
 
-  /** mysql2 puts an `addCommand` of its own there when the connection is over, which answers with the reason. */
+  /** Whether the connection is over. */
   get closed(): boolean {
-    return this.#raw.addCommand !== this.#hook;
+    return this.#closed !== undefined;
   }
 
   /** To the driver. */
   send(command: WireCommand): unknown {
-    return this.closed ? this.#raw.addCommand(command) : this.#send(command);
+    return (this.#closed ?? this.#send)(command);
   }
 }
 

@@ -249,8 +249,9 @@ export class MysqlGate {
   }
 
   #send(entry: Entry): void {
+    this.#noticeClosing();
     if (this.#dead) {
-      this.#refuse(entry, this.#dead.error);
+      this.#refuse(entry, this.#unit.doom ? notSent(this.#unit.doom) : this.#dead.error);
       return;
     }
     try {
