@@ -103,14 +103,22 @@ export interface Service {
   close(): Promise<void>;
 }
 
+/** What may be said of a service. */
+interface ServiceOptions {
+  readonly outbox?: Partial<TypeormOutboxOptions>;
+  readonly dataSource?: object;
+  /** What the service connects to instead. */
+  readonly url?: (url: string) => Promise<string>;
+  /** The URL of a replica. */
+  readonly replica?: string;
+}
+
 /** A database with its service, the outbox tables installed. */
-export async function startService(
-  server: (typeof SERVERS)[number],
-  typeorm: Typeorm,
-  options: { outbox?: Partial<TypeormOutboxOptions>; dataSource?: object; url?: (url: string) => Promise<string> } = {},
-): Promise<Service> {
+export async function startService(server: (typeof SERVERS)[number], typeorm: Typeorm, options: ServiceOptions = {}): Promise<Service> {
   const database = await ServiceDatabase.create(server);
-  const dataSource = dataSourceOf(typeorm, (await options.url?.(database.url)) ?? database.url, options.dataSource);
+  const url = (await options.url?.(database.url)) ?? database.url;
+  const replication = options.replica && { url: undefined, replication: { master: { url }, slaves: [{ url: options.replica }] } };
+  const dataSource = dataSourceOf(typeorm, url, { ...options.dataSource, ...replication });
   await dataSource.initialize();
   const outbox = createOutbox({ dataSource, ...options.outbox });
   await outbox.migrate();
