@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 
 export const ROOT = join(import.meta.dirname, '../..');
 
@@ -57,16 +57,28 @@ export function readJson(path: string): unknown {
   return JSON.parse(readFileSync(path, 'utf8'));
 }
 
-export function onNode(version: string, args: readonly string[], cwd: string): Promise<string> {
-  return command('npx', ['--yes', '--package', `node@${version}`, '--', 'node', ...args], cwd);
+const programs = new Map<string, Promise<string>>();
+
+/** Runs a version of Node, which npm fetches once. */
+export async function onNode(version: string, args: readonly string[], cwd: string): Promise<string> {
+  const fetched = programs.get(version) ?? fetchNode(version);
+  programs.set(version, fetched);
+  const program = await fetched;
+  return await command(program, args, cwd, dirname(program));
 }
 
-/** Runs a program and returns its stdout; a bad exit throws all it printed. */
-export function command(program: string, args: readonly string[], cwd: string): Promise<string> {
+async function fetchNode(version: string): Promise<string> {
+  const args = ['--yes', '--prefer-offline', '--package', `node@${version}`, '--', 'node', '--print', 'process.execPath'];
+  return (await command('npx', args, ROOT)).trim();
+}
+
+/** Runs a program and returns its stdout; a bad exit throws all it printed. `first`: a folder that its PATH begins with. */
+export function command(program: string, args: readonly string[], cwd: string, first?: string): Promise<string> {
   // What npm, pnpm, Vitest and Jest set for their children must not reach the consumer's project.
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(npm_|pnpm_|VITEST|JEST|NODE_OPTIONS|NODE_ENV$|INIT_CWD$)/i.test(name)),
   );
+  if (first !== undefined) env['PATH'] = `${first}${delimiter}${env['PATH']}`;
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
