@@ -31,7 +31,6 @@ import { EventBuffer } from './event-buffer.ts';
 import { Idempotency } from './idempotency.ts';
 import { outboxComponent } from './migrations/outbox-component.ts';
 import type { ResolvedOutboxOptions } from './outbox-options.ts';
-import type { IdempotencyKeys, OutboxSequences, OutboxWriter } from './outbox-store.ts';
 import { idempotencyKeys } from './sql/idempotency-keys.ts';
 import { outboxSequences } from './sql/outbox-sequences.ts';
 import { outboxWriter } from './sql/outbox-writer.ts';
@@ -40,10 +39,6 @@ import { WakeSender } from './wake-sender.ts';
 /** What one flavour adds: its transaction object, and how it finds somebody else's open transaction. */
 export interface OutboxFlavour<Tx extends Transaction, Handle> {
   readonly resource: TransactionResource;
-  /** Where events go. Default: the tables of the database. */
-  readonly writer?: OutboxWriter;
-  readonly sequences?: OutboxSequences;
-  readonly keys?: IdempotencyKeys;
   /** Completes `common`. `undefined` = outside of any transaction, where the propagation says so. */
   transactionOf(unit: UnitOfWork | undefined, common: Transaction): Tx;
   /**
@@ -106,17 +101,16 @@ export class Outbox<Tx extends Transaction = Transaction, Handle = never> implem
         })
       : undefined;
     this.#wake = wake;
-    const { writer, sequences, keys } = flavour;
     const buffer = new EventBuffer({
-      writer: writer ?? outboxWriter(options.tablePrefix),
-      sequences: sequences ?? outboxSequences(options.tablePrefix),
+      writer: outboxWriter(options.tablePrefix),
+      sequences: outboxSequences(options.tablePrefix),
       tablePrefix: options.tablePrefix,
       source: sourceOf(options.envelope, options.name),
       wake: wake && ((messages) => wake.wake(messages)),
     });
     this.#buffer = buffer;
     const idempotency = new Idempotency({
-      keys: keys ?? idempotencyKeys(options.tablePrefix),
+      keys: idempotencyKeys(options.tablePrefix),
       settings: options.idempotency,
       logger: options.logger,
       messageIdsOf: (unit) => buffer.idsOf(unit),
