@@ -1,5 +1,5 @@
 /** What a line must show: the rule holds in every state, or the mutant of it is caught. */
-export type Expectation = 'holds' | 'caught';
+type Expectation = 'holds' | 'caught';
 
 /** A model with its flags. */
 export interface ModelCheck {
