@@ -1,5 +1,12 @@
 import { MemoryInboxStore, MemoryLeaseStore, MemoryLog, MemoryOutbox } from '@txbox/testing';
-import { inboxStoreSuite, leaseStoreSuite, messageSourceSuite, outboxStoreSuite, publisherSuite } from '@txbox/testing/conformance';
+import {
+  inboxStoreSuite,
+  leaseStoreSuite,
+  messageSourceSuite,
+  outboxStoreSuite,
+  parkingSuite,
+  publisherSuite,
+} from '@txbox/testing/conformance';
 
 outboxStoreSuite('memory', async () => {
   const store = new MemoryOutbox();
@@ -16,6 +23,11 @@ outboxStoreSuite('memory', async () => {
     },
     dispose: async () => undefined,
   };
+});
+
+parkingSuite('memory', async () => {
+  const store = new MemoryOutbox();
+  return { store, deadLetters: store.deadLetters, add: async (messages) => void store.add(messages), dispose: async () => undefined };
 });
 
 leaseStoreSuite(

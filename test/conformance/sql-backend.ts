@@ -2,10 +2,25 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { coreComponent, type Database, leaseStore, type MigrationComponent, migrate, openDatabase, tableNames } from '@txbox/core/spi';
+import {
+  coreComponent,
+  type Database,
+  deadLetterStore,
+  leaseStore,
+  type MigrationComponent,
+  migrate,
+  openDatabase,
+  tableNames,
+} from '@txbox/core/spi';
 import { inboxComponent, inboxStore } from '@txbox/inbox/store';
-import { outboxComponent, outboxStore, outboxWriter } from '@txbox/outbox/store';
-import type { InboxStoreBackend, LeaseStoreBackend, OutboxStoreBackend, OutboxTransaction } from '@txbox/testing/conformance';
+import { outboxComponent, outboxStore, outboxWriter, RELAY_SCOPE } from '@txbox/outbox/store';
+import type {
+  InboxStoreBackend,
+  LeaseStoreBackend,
+  OutboxStoreBackend,
+  OutboxTransaction,
+  ParkingBackend,
+} from '@txbox/testing/conformance';
 import { createConnection } from 'mysql2/promise';
 import { backendUrl } from './backend-url.ts';
 
@@ -72,6 +87,23 @@ export async function outboxBackend(
         commit: async () => await end(session.commit()),
         rollback: async () => await end(session.rollback()),
       } satisfies OutboxTransaction;
+    },
+    dispose,
+  };
+}
+
+export async function parkingBackend(open: (components: readonly MigrationComponent[]) => Promise<TestDatabase>): Promise<ParkingBackend> {
+  const { database, dispose } = await open([coreComponent, outboxComponent]);
+  const writer = outboxWriter();
+  return {
+    store: outboxStore(database),
+    deadLetters: deadLetterStore(database, RELAY_SCOPE),
+    add: async (messages) => {
+      const session = await database.session();
+      await session.begin();
+      await writer.insert(session, messages);
+      await session.commit();
+      await session.release();
     },
     dispose,
   };

@@ -1,5 +1,5 @@
-import { inboxStoreSuite, leaseStoreSuite, outboxStoreSuite } from '@txbox/testing/conformance';
-import { inboxBackend, leaseBackend, outboxBackend, sqliteDatabase } from './sql-backend.ts';
+import { inboxStoreSuite, leaseStoreSuite, outboxStoreSuite, parkingSuite } from '@txbox/testing/conformance';
+import { inboxBackend, leaseBackend, outboxBackend, parkingBackend, sqliteDatabase } from './sql-backend.ts';
 
 outboxStoreSuite('SQLite', async () => await outboxBackend(sqliteDatabase), {
   lacks: {
@@ -8,6 +8,7 @@ outboxStoreSuite('SQLite', async () => await outboxBackend(sqliteDatabase), {
   },
 });
 
+parkingSuite('SQLite', async () => await parkingBackend(sqliteDatabase));
 leaseStoreSuite('SQLite', async () => await leaseBackend(sqliteDatabase), {
   lacks: { 'session-time-zone': 'SQLite has no session time zone; its clock is UTC' },
 });

@@ -13,6 +13,10 @@ export { type MessageId, messageIdFromBytes, messageIdToBytes, newMessageIdBytes
 export { leaseStore } from './lease/lease-sql.ts';
 export type { LeaseRecord, LeaseSlot, LeaseStore } from './lease/lease-store.ts';
 export { coreComponent } from './migrations/core-component.ts';
+export type { AuditNote, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterStore, ParkedCount } from './parking/dead-letter.ts';
+export { deadLetterStore } from './parking/dead-letter-sql.ts';
+export { gapMarkerHeaders, parkedKeyId, parkingReason } from './parking/parked-key.ts';
+export { inTransaction, lockParkedKey, type ParkedKey, parkKey, unparkIfEmpty } from './parking/parking-sql.ts';
 export { type Clock, systemClock } from './runtime/clock.ts';
 export type { Command, CommandContext, CommandOption, CommandOutput } from './runtime/command.ts';
 export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';

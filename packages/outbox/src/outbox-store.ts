@@ -6,6 +6,9 @@ export const SHARDS = 16;
 /** Lease scope whose slots are the shards (P-R8). */
 export const SHARD_SCOPE = 'relay-shard';
 
+/** Scope of the keys that relays park, and of their dead letters. */
+export const RELAY_SCOPE = 'relay';
+
 /** Writing side: what a unit of work does with its buffer. */
 export interface OutboxWriter {
   /**
@@ -77,6 +80,8 @@ export interface PendingRow extends RowHead {
   readonly bytes: number;
   /** UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
   readonly createdAt: string;
+  /** True when its key was parked in the snapshot that showed the row: it may not be sent (P-R9). */
+  readonly parked: boolean;
 }
 
 /** What to read of one shard. */
@@ -124,6 +129,34 @@ export interface OutboxSettler {
    * `each` never waits for a row that is not named.
    */
   settle(rows: readonly RowHead[], form: 'range' | 'each'): Promise<number>;
+}
+
+/** Why a message is given up, and what is known of it. */
+export interface ParkingFailure {
+  /** See `parkingReason`. */
+  readonly reason: string;
+  readonly attempts: number;
+  /** Partition that it was sent to. */
+  readonly partition: number;
+  /** False when every send of it was refused for certain; true when the outcome of one is unknown. */
+  readonly mayBePublished: boolean;
+}
+
+/** Relay side: setting messages aside, each call in one transaction under the lock of the key's row (P-R9, P-R11). */
+export interface OutboxParker {
+  /**
+   * Moves the row to the dead letters and parks its key (a keyless one parks alone). Nothing happens when the row is gone:
+   * somebody else has published or parked it. The caller then forgets what it holds of the key, and every page that it asked
+   * for before (P-R4).
+   */
+  park(row: RowHead, failure: ParkingFailure): Promise<void>;
+  /**
+   * Moves the row to the dead letters alone, so that its key goes on, out of order. A numbered one leaves a gap marker in its
+   * place in the outbox (P-I7), which the caller then reads.
+   */
+  skip(row: RowHead, failure: ParkingFailure): Promise<void>;
+  /** Moves rows of one parked key, ascending by position, behind its dead letters; false when the key is not parked any more. */
+  moveFollowers(rows: readonly RowHead[]): Promise<boolean>;
 }
 
 /** What is waiting, for status and metrics. */

@@ -7,5 +7,6 @@ export {
   type OutboxTransaction,
   outboxStoreSuite,
 } from './conformance/outbox-store-suite.ts';
+export { type ParkingBackend, parkingSuite } from './conformance/parking-suite.ts';
 export { type PublisherBackend, type PublisherFeature, publisherSuite } from './conformance/publisher-suite.ts';
 export type { ConformanceGap, ConformanceRecord, SuiteOptions } from './conformance/suite.ts';

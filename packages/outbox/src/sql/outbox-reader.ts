@@ -1,50 +1,80 @@
-import type { Database, SqlRow, SqlValue } from '@txbox/core/spi';
-import type { OutboxReader, Page, PageRequest, PendingRow, RowHead } from '../outbox-store.ts';
+import type { Database, SqlRow, SqlValue, TableNames } from '@txbox/core/spi';
+import { type OutboxReader, type Page, type PageRequest, type PendingRow, RELAY_SCOPE, type RowHead } from '../outbox-store.ts';
 
 /** Stands in the column `bytes` of rows that come as heads. */
 const HEAD_ONLY = -1;
+/** Stands in the column `page` of parked keys. */
+const PARKED_KEY = -1;
+/** So many parked keys are listed beside the pages; where there are more, each row looks its key up. */
+const LISTED_KEYS = 200;
 
 /** Reading without locks (P-R1). */
 export class SqlOutboxReader implements OutboxReader {
   readonly #database: Database;
   readonly #table: string;
+  readonly #parkedKeys: string;
   /** Whether the last pages left out payloads: chooses the cheaper text for the next ones. */
   #largeSeen = false;
+  #manyParked = false;
 
-  constructor(database: Database, table: string) {
+  constructor(database: Database, tables: TableNames) {
     this.#database = database;
-    this.#table = table;
+    this.#table = tables.outbox;
+    this.#parkedKeys = tables.parkedKey;
   }
 
   async readPages(requests: readonly PageRequest[]): Promise<Page[]> {
     if (requests.length === 0) return [];
+    let found = await this.#readOnce(requests);
+    const listed = found.filter((row) => row[0] === PARKED_KEY);
+    const many = listed.length > LISTED_KEYS;
+    if (many && !this.#manyParked) {
+      this.#manyParked = true;
+      found = await this.#readOnce(requests);
+    }
+    const pages = pagesOf(requests, found, this.#manyParked ? undefined : listed);
+    this.#manyParked = many;
+    this.#largeSeen = pages.some((page) => page.rows.some((row) => row.payload === null));
+    return pages;
+  }
+
+  /** One statement, so that a snapshot that shows a row also shows whether its key is parked (P-R9). */
+  async #readOnce(requests: readonly PageRequest[]): Promise<SqlRow[]> {
     const parts: string[] = [];
     const values: SqlValue[] = [];
     const { dialect } = this.#database;
-    // The parts with payloads come first: they give the union its column types.
     const { payload, from } = this.#largeSeen ? withLargeRows(this.#table) : withSmallRows(this.#table);
+    const looksUp = this.#manyParked;
+    const parked = looksUp
+      ? { column: ', k.id IS NOT NULL', join: lookUp(this.#parkedKeys), blank: ', 0' }
+      : { column: '', join: '', blank: '' };
+    // The parts with payloads come first: they give the union its column types.
     for (const [index, { shard, start, limit, inlineBytes }] of requests.entries()) {
       parts.push(
         dialect.unionPart(
-          `SELECT ${index} AS page, o.position, o.id, o.topic, o.message_key, o.bytes, o.sequence, o.headers, ${payload} AS payload, o.created_at ` +
-            `FROM ${from} WHERE o.shard = ? AND o.position >= ? ORDER BY o.position LIMIT ${wholeNumber(limit)}`,
+          `SELECT ${index} AS page, o.position, o.id, o.topic, o.message_key, o.bytes, o.sequence, o.headers, ${payload} AS payload, o.created_at${parked.column} ` +
+            `FROM ${from}${parked.join} WHERE o.shard = ? AND o.position >= ? ORDER BY o.position LIMIT ${wholeNumber(limit)}`,
         ),
       );
-      values.push(inlineBytes, shard, start);
+      values.push(inlineBytes, ...(looksUp ? [RELAY_SCOPE] : []), shard, start);
     }
     for (const [index, { shard, low, start }] of requests.entries()) {
       if (low >= start) continue;
       parts.push(
         dialect.unionPart(
-          `SELECT ${index}, position, id, topic, message_key, ${HEAD_ONLY}, NULL, NULL, NULL, NULL FROM ${this.#table} WHERE shard = ? AND position >= ? AND position < ? ORDER BY position`,
+          `SELECT ${index}, position, id, topic, message_key, ${HEAD_ONLY}, NULL, NULL, NULL, NULL${parked.blank} FROM ${this.#table} WHERE shard = ? AND position >= ? AND position < ? ORDER BY position`,
         ),
       );
       values.push(shard, low, start);
     }
-    const found = await this.#query(parts.join(' UNION ALL '), values);
-    const pages = pagesOf(requests, found);
-    this.#largeSeen = pages.some((page) => page.rows.some((row) => row.payload === null));
-    return pages;
+    parts.push(
+      dialect.unionPart(
+        `SELECT ${PARKED_KEY}, 0, id, topic, message_key, 0, NULL, NULL, NULL, NULL${parked.blank} FROM ${this.#parkedKeys} ` +
+          `WHERE scope = ? AND message_key IS NOT NULL LIMIT ${LISTED_KEYS + 1}`,
+      ),
+    );
+    values.push(RELAY_SCOPE);
+    return await this.#query(parts.join(' UNION ALL '), values);
   }
 
   async loadPayloads(rows: readonly RowHead[]): Promise<Map<number, Buffer>> {
@@ -106,11 +136,23 @@ function withLargeRows(table: string): { payload: string; from: string } {
   };
 }
 
-function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[]): Page[] {
+/** One placeholder: the scope. */
+function lookUp(parkedKeys: string): string {
+  return ` LEFT JOIN ${parkedKeys} k ON k.scope = ? AND k.topic = o.topic AND k.message_key = o.message_key`;
+}
+
+/** `listed`: all parked keys; without it each row says for itself whether its key is one. */
+function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[], listed: readonly SqlRow[] | undefined): Page[] {
   const pages = requests.map(({ shard }) => ({ shard, heads: [] as RowHead[], rows: [] as PendingRow[] }));
+  const parkedKeys = new Set(listed?.map((row) => nameOf(row[3] as string, row[4] as Buffer)));
+  const isParked = (row: SqlRow): boolean => {
+    if (!listed) return Number(row[10]) === 1;
+    return parkedKeys.size > 0 && row[4] !== null && parkedKeys.has(nameOf(row[3] as string, row[4] as Buffer));
+  };
   // By index and without spreading: this runs for every row that is ever published.
   for (const row of found) {
-    const page = pages[row[0] as number] as (typeof pages)[number];
+    const page = pages[row[0] as number];
+    if (!page) continue;
     const { shard } = page;
     const position = row[1] as number;
     const id = row[2] as Buffer;
@@ -130,12 +172,17 @@ function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[]): Pa
         headers: row[7] as Buffer,
         payload: row[8] as Buffer | null,
         createdAt: row[9] as string,
+        parked: isParked(row),
       });
     }
   }
   // MySQL drops an ORDER BY without LIMIT inside a union; its rows come by the clustered key, which is not a promise.
   for (const page of pages) page.heads.sort((a, b) => a.position - b.position);
   return pages;
+}
+
+function nameOf(topic: string, key: Buffer): string {
+  return `${topic}\0${key.toString('latin1')}`;
 }
 
 // A LIMIT cannot be a placeholder of every kind of statement, so it becomes text: digits and nothing else.

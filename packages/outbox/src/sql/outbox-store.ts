@@ -1,18 +1,20 @@
 import { type Database, tableNames } from '@txbox/core/spi';
-import type { OutboxInspector, OutboxReader, OutboxSettler, TopicPins } from '../outbox-store.ts';
+import type { OutboxInspector, OutboxParker, OutboxReader, OutboxSettler, TopicPins } from '../outbox-store.ts';
 import { SqlOutboxInspector } from './outbox-inspector.ts';
+import { SqlOutboxParker } from './outbox-parker.ts';
 import { SqlOutboxReader } from './outbox-reader.ts';
 import { SqlOutboxSettler } from './outbox-settler.ts';
 import { SqlTopicPins } from './topic-pins.ts';
 
 /** What a relay and its tools do with the outbox tables of a database. */
-export type OutboxStore = OutboxReader & OutboxSettler & TopicPins & OutboxInspector;
+export type OutboxStore = OutboxReader & OutboxSettler & OutboxParker & TopicPins & OutboxInspector;
 
 /** The outbox of a MySQL, MariaDB or SQLite database. Each call uses a session of its own for its length; closing is the database's business. */
 export function outboxStore(database: Database, options: { readonly tablePrefix?: string } = {}): OutboxStore {
   const tables = tableNames(options.tablePrefix);
-  const reader = new SqlOutboxReader(database, tables.outbox);
+  const reader = new SqlOutboxReader(database, tables);
   const settler = new SqlOutboxSettler(database, tables.outbox);
+  const parker = new SqlOutboxParker(database, tables);
   const pins = new SqlTopicPins(database, tables.topic);
   const inspector = new SqlOutboxInspector(database, tables.outbox);
   return {
@@ -21,6 +23,9 @@ export function outboxStore(database: Database, options: { readonly tablePrefix?
     highestPosition: () => reader.highestPosition(),
     dirtyPositions: (requests) => reader.dirtyPositions(requests),
     settle: (rows, form) => settler.settle(rows, form),
+    park: (row, failure) => parker.park(row, failure),
+    skip: (row, failure) => parker.skip(row, failure),
+    moveFollowers: (rows) => parker.moveFollowers(rows),
     pin: (topic, partitions) => pins.pin(topic, partitions),
     backlog: () => inspector.backlog(),
     isSettledUpTo: (position) => inspector.isSettledUpTo(position),

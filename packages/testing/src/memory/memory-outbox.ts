@@ -1,11 +1,23 @@
-import type { EncodedMessage } from '@txbox/core/spi';
-import { type OutboxStore, type Page, type PageRequest, type PendingRow, type RowHead, shardOf } from '@txbox/outbox/store';
+import { type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId } from '@txbox/core/spi';
+import {
+  type OutboxStore,
+  type Page,
+  type PageRequest,
+  type ParkingFailure,
+  type PendingRow,
+  type RowHead,
+  shardOf,
+} from '@txbox/outbox/store';
+import { MemoryDeadLetters } from './memory-dead-letters.ts';
 
 /** What has become of a row so far; `deleting` = an open transaction deletes it. */
 type RowState = 'uncommitted' | 'committed' | 'deleting';
 
-interface Row extends PendingRow {
+interface Row extends Omit<PendingRow, 'parked'> {
   readonly payload: Buffer;
+  readonly type: string | null;
+  readonly aggregateType: string | null;
+  readonly aggregateId: string | null;
   readonly insertedAt: number;
   state: RowState;
 }
@@ -26,9 +38,11 @@ export class MemoryOutbox implements OutboxStore {
   readonly #pins: Map<string, number> = new Map();
   readonly #now: () => number;
   #next = 1;
+  readonly deadLetters: MemoryDeadLetters;
 
   constructor(options: MemoryOutboxOptions = {}) {
     this.#now = options.now ?? Date.now;
+    this.deadLetters = new MemoryDeadLetters(this.#now);
   }
 
   /** Opens a transaction; any number may be open at once. */
@@ -63,7 +77,7 @@ export class MemoryOutbox implements OutboxStore {
         rows: rows
           .filter((row) => row.position >= start)
           .slice(0, limit)
-          .map((row) => pendingOf(row, inlineBytes)),
+          .map((row) => pendingOf(row, inlineBytes, this.#isParked(row))),
       };
     });
     return Promise.resolve(pages);
@@ -99,6 +113,34 @@ export class MemoryOutbox implements OutboxStore {
     return Promise.resolve(found.length);
   }
 
+  park(head: RowHead, failure: ParkingFailure): Promise<void> {
+    const row = this.#visible(head);
+    if (row) this.#toDeadLetters(row, parkedKeyId(row.topic, row.key, row.id), failure);
+    return Promise.resolve();
+  }
+
+  skip(head: RowHead, failure: ParkingFailure): Promise<void> {
+    const row = this.#visible(head);
+    if (!row) return Promise.resolve();
+    this.#toDeadLetters(row, row.id, failure);
+    if (row.sequence === null) return Promise.resolve();
+    const headers = gapMarkerHeaders(row.sequence);
+    const marker = { id: newMessageIdBytes(), type: '', aggregateType: null, aggregateId: null, sequence: null };
+    const bytes = headers.length + (row.key?.length ?? 0);
+    this.#rows.set(row.position, { ...row, ...marker, headers, payload: Buffer.alloc(0), bytes });
+    return Promise.resolve();
+  }
+
+  moveFollowers(heads: readonly RowHead[]): Promise<boolean> {
+    for (const head of heads) {
+      const id = parkedKeyId(head.topic, head.key, head.id);
+      if (!this.deadLetters.isParked(id)) return Promise.resolve(false);
+      const row = this.#visible(head);
+      if (row) this.#toDeadLetters(row, id, undefined);
+    }
+    return Promise.resolve(true);
+  }
+
   pin(topic: string, partitions: number): Promise<number> {
     const pinned = this.#pins.get(topic) ?? partitions;
     this.#pins.set(topic, pinned);
@@ -116,6 +158,22 @@ export class MemoryOutbox implements OutboxStore {
 
   isSettledUpTo(position: number): Promise<boolean> {
     return Promise.resolve(![...this.#rows.values()].some((row) => row.state !== 'uncommitted' && row.position <= position));
+  }
+
+  #isParked({ topic, key, id }: Row): boolean {
+    return key !== null && this.deadLetters.isParked(parkedKeyId(topic, key, id));
+  }
+
+  #toDeadLetters(row: Row, parkedKeyIdOfRow: Buffer, failure: ParkingFailure | undefined): void {
+    const { id, topic, key, type, aggregateType, aggregateId, sequence, headers, payload, bytes } = row;
+    this.deadLetters.add({
+      ...{ id, parkedKeyId: parkedKeyIdOfRow, topic, key, type, aggregateType, aggregateId, sequence, headers, payload, bytes },
+      partition: failure?.partition ?? null,
+      publishedAt: failure?.mayBePublished ? new Date(this.#now()).toISOString().replace('T', ' ').replace('Z', '000') : null,
+      attempts: failure?.attempts ?? 0,
+      reason: failure?.reason ?? null,
+    });
+    this.#rows.delete(row.position);
   }
 
   #sorted(): Row[] {
@@ -143,6 +201,9 @@ export class MemoryOutbox implements OutboxStore {
       position,
       id: Buffer.from(message.id),
       topic: message.topic,
+      type: message.type,
+      aggregateType: message.aggregateType,
+      aggregateId: message.aggregateId,
       key: message.key && Buffer.from(message.key),
       sequence: message.sequence,
       headers,
@@ -240,7 +301,8 @@ function headOf({ shard, position, id, topic, key }: Row): RowHead {
   return { shard, position, id, topic, key };
 }
 
-function pendingOf(row: Row, inlineBytes: number): PendingRow {
-  const { sequence, headers, payload, bytes, createdAt } = row;
-  return { ...headOf(row), sequence, headers, payload: payload.length > inlineBytes ? null : Buffer.from(payload), bytes, createdAt };
+function pendingOf(row: Row, inlineBytes: number, parked: boolean): PendingRow {
+  const { sequence, headers, bytes, createdAt } = row;
+  const payload = row.payload.length > inlineBytes ? null : Buffer.from(row.payload);
+  return { ...headOf(row), sequence, headers, payload, bytes, createdAt, parked };
 }
