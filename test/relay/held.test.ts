@@ -53,7 +53,7 @@ describe('a missing topic', () => {
   });
 });
 
-describe('a record that the broker refuses', () => {
+describe("a record that the broker refuses, with onPermanentFailure: 'hold'", () => {
   it('holds its partition visibly; what was added before it and other partitions flow', async () => {
     const database = await serviceDatabase(variable, service);
     const topic = await newTopic(await bareAdmin(), 2, { 'max.message.bytes': '10000' });
@@ -67,7 +67,7 @@ describe('a record that the broker refuses', () => {
       { key: held, text: 'after' },
       { key: free, text: 'free 1' },
     );
-    const relay = await startRelay(database);
+    const relay = await startRelay(database, { onPermanentFailure: 'hold' });
     const wanted = { topic, partition: 0, rows: 2, code: 'PUBLISH_REJECTED' };
     await vi.waitFor(() => expect(relay.status().held).toMatchObject([wanted]), PATIENCE);
     await addNotes(database, topic, { key: free, text: 'free 2' });
@@ -83,7 +83,7 @@ describe('a record that the broker refuses', () => {
     const topic = await newTopic(admin, 1, { 'max.message.bytes': '10000' });
     const large = 'x'.repeat(20_000);
     await addNotes(database, topic, { key: 'a', text: large }, { key: 'a', text: 'after' });
-    const relay = await startRelay(database, { retry: { baseMs: 10, capMs: 20 } });
+    const relay = await startRelay(database, { onPermanentFailure: 'hold', retry: { baseMs: 10, capMs: 20 } });
     await vi.waitFor(() => expect(relay.status().held).toMatchObject([{ partition: 0, code: 'PUBLISH_REJECTED' }]), PATIENCE);
     await admin.alterConfigs({
       validateOnly: false,

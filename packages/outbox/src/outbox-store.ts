@@ -69,8 +69,14 @@ export interface RowHead {
   readonly key: Buffer | null;
 }
 
+/** A row as a page shows it. */
+export interface PageHead extends RowHead {
+  /** True when its key was parked in the snapshot that showed the row: it may not be sent (P-R9). */
+  readonly parked: boolean;
+}
+
 /** A pending row. */
-export interface PendingRow extends RowHead {
+export interface PendingRow extends PageHead {
   readonly sequence: number | null;
   /** Encoded header block (see `decodeHeaders`). */
   readonly headers: Buffer;
@@ -80,8 +86,6 @@ export interface PendingRow extends RowHead {
   readonly bytes: number;
   /** UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
   readonly createdAt: string;
-  /** True when its key was parked in the snapshot that showed the row: it may not be sent (P-R9). */
-  readonly parked: boolean;
 }
 
 /** What to read of one shard. */
@@ -101,7 +105,7 @@ export interface PageRequest {
 export interface Page {
   readonly shard: number;
   /** Committed rows of [low, start), ascending. */
-  readonly heads: readonly RowHead[];
+  readonly heads: readonly PageHead[];
   /** Committed rows from `start` on, ascending, at most `limit`. */
   readonly rows: readonly PendingRow[];
 }

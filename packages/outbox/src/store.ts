@@ -8,6 +8,7 @@ export {
   type OutboxSettler,
   type OutboxWriter,
   type Page,
+  type PageHead,
   type PageRequest,
   type ParkingFailure,
   type PendingRow,

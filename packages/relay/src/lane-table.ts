@@ -141,6 +141,16 @@ export class LaneTable implements LaneRouter {
     return rows;
   }
 
+  /** A request's single row was parked, with its key, or skipped alone: what leaves memory is read again (P-R4). */
+  giveUp(lane: RelayLane, row: QueuedRow, withKey: boolean): void {
+    const { key } = row.row;
+    const leaves = (other: QueuedRow): boolean =>
+      other === row || (withKey && key !== null && other.row.key !== null && key.equals(other.row.key));
+    const gone = lane.giveUp(leaves);
+    if (lane.size === 0) this.#filled.delete(lane);
+    for (const [queue, rows] of Map.groupBy(gone, (one) => one.queue)) queue.readAgain(rows);
+  }
+
   /** When, by the monotonic clock, something that waits may be tried again; infinity = nothing waits. */
   nextTryAt(): number {
     let next = Number.POSITIVE_INFINITY;

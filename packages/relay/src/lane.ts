@@ -8,6 +8,8 @@ export interface LaneRow {
   readonly bytes: number;
   /** Set when the relay gave the row's shard up: a row that is not acknowledged is forgotten then. */
   abandoned: boolean;
+  /** Set when a request with this row ended without a certain answer. */
+  mayBePublished: boolean;
 }
 
 /** Why a lane or topic does not move. */
@@ -35,7 +37,8 @@ export interface LanePolicy {
  * idle ── next ──► sending ── acknowledge ──────────────► idle
  *  ▲                  ├── fail transient ───────────────► waiting ── next, after retryAt ──► sending (the same rows)
  *  │                  ├── fail record, several rows ────► idle, narrowing: the next requests halve the suspects
- *  │                  └── fail record, a single row ────► waiting, slowly (until parking exists the lane is held)
+ *  │                  ├── fail record, a single row ────► waiting, slowly, where keys are not parked
+ *  │                  └── giveUp, a single row ─────────► idle without the row, and without others of its key
  *  └───────────────────── rows were abandoned: those that are not acknowledged vanish when the answer is there
  * ```
  *
@@ -143,10 +146,24 @@ export class Lane<Row extends LaneRow> {
       this.#suspects = left;
     } else {
       this.#repeat = left;
+      for (const row of this.#rows.slice(this.#head, this.#head + left)) row.mayBePublished ||= reason.kind === 'transient';
     }
     const backoff = reason.kind === 'record' ? this.#policy.refusedBackoff : this.#policy.backoff;
     this.retryAt = reason.kind === 'record' && several ? now : now + backoffMs(backoff, this.attempts, this.#policy.random);
     if (left === 0) this.#clear();
+    return gone;
+  }
+
+  /**
+   * The unanswered request's single row is parked or skipped: the request is over, and the rows that `leaves` says leave the
+   * lane. Returns them. The caller reads again what is left of them, and no page from before (P-R4).
+   */
+  giveUp(leaves: (row: Row) => boolean): readonly Row[] {
+    const gone = this.#rows.slice(this.#head).filter(leaves);
+    this.#rows = this.#rows.slice(this.#head).filter((row) => !leaves(row));
+    this.#head = 0;
+    for (const row of gone) this.#count(row, -1);
+    this.#clear();
     return gone;
   }
 

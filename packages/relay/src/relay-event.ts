@@ -17,6 +17,20 @@ export interface RelayEvents {
   /** A held lane or topic moves again. */
   recovered: LaneName;
   /**
+   * A message was refused for what it is and is a dead letter now. Its key is parked with it: what follows waits behind it,
+   * until an operator decides. With `onPermanentFailure: 'skip-message'` it stands alone, and its key goes on.
+   */
+  parked: Required<LaneName> & {
+    /** Sixteen bytes. */
+    readonly id: Buffer;
+    readonly key: Buffer | null;
+    readonly reason: HoldReason;
+    readonly attempts: number;
+    readonly keyGoesOn: boolean;
+  };
+  /** Messages of a parked key were moved behind its dead letters. */
+  followed: { readonly topic: string; readonly key: Buffer; readonly messages: number };
+  /**
    * A message appeared below the low mark (P-R2): an INSERT took longer than `lowLagMs`, or positions were issued again.
    * It is published, but messages of its key may have overtaken it.
    */
@@ -25,7 +39,7 @@ export interface RelayEvents {
   /** `handed-over`: another relay asked for it; `lost`: the lease is another's or could not be renewed; `stopped`: this relay stops. */
   'shard-released': { readonly shard: number; readonly epoch: number; readonly why: 'handed-over' | 'lost' | 'stopped' };
   /** A pass of one of the loops failed and is tried again. */
-  failed: { readonly what: 'read' | 'settle' | 'lease'; readonly code: string; readonly message: string };
+  failed: { readonly what: 'read' | 'settle' | 'lease' | 'park'; readonly code: string; readonly message: string };
 }
 
 type Listener = (event: never) => void;

@@ -7,14 +7,17 @@ import {
   defaultLogger,
   integerWithin,
   type Logger,
+  listOf,
   loggerLike,
   type OptionRule,
   objectValue,
   objectWith,
+  oneOf,
   type Publisher,
   tablePrefix,
   text,
 } from '@txbox/core/spi';
+import type { OnPermanentFailure } from './sender.ts';
 import type { WakeOptions } from './wake-listener.ts';
 
 /** What {@link createRelay} takes. */
@@ -52,6 +55,14 @@ export interface RelayOptions {
   readonly maxBytes?: number;
   /** Back-off after failures that may pass, full jitter, without end. Default `{ baseMs: 100, capMs: 10_000 }`. */
   readonly retry?: Partial<BackoffOptions>;
+  /**
+   * What becomes of a message that the broker refuses for what it is (too large, invalid): `park-key` (default) makes it a dead
+   * letter and lets the later ones of its key wait behind it; `hold` stops its partition until the broker takes it;
+   * `skip-message` makes it a dead letter and goes on with its key, which breaks the order and needs `SKIP_BREAKS_ORDER` in `accept`.
+   */
+  readonly onPermanentFailure?: OnPermanentFailure;
+  /** Codes of refusals that are overridden. Default: none. */
+  readonly accept?: readonly AcceptableCode[];
   /** Where services reach this relay to wake it; `false` = only services of this process do, all others wait for a poll. Default: a free port of the loopback. */
   readonly wake?: WakeOptions | false;
 }
@@ -61,6 +72,12 @@ export type RelaySettings = Omit<RelayOptions, 'database' | 'publisher' | 'table
 
 /** Options with their defaults. */
 export type ResolvedRelayOptions = Required<Omit<RelayOptions, 'retry'>> & { readonly retry: BackoffOptions };
+
+/** Codes that `accept` takes. */
+export const ACCEPTABLE_CODES = ['SKIP_BREAKS_ORDER'] as const;
+
+/** A refusal that can be overridden by name. */
+export type AcceptableCode = (typeof ACCEPTABLE_CODES)[number];
 
 export const DEFAULT_LEASE_TTL_MS = 10_000;
 
@@ -104,6 +121,8 @@ export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: Opt
   maxRows: integerWithin(1),
   maxBytes: integerWithin(1),
   retry: backoffOption(RETRY),
+  onPermanentFailure: oneOf('park-key', 'hold', 'skip-message'),
+  accept: listOf(oneOf(...ACCEPTABLE_CODES)),
   wake: wakeRule,
 };
 
@@ -131,9 +150,14 @@ export function resolveRelayOptions(options: RelayOptions): ResolvedRelayOptions
       maxRows: 20_000,
       maxBytes: 67_108_864,
       retry: RETRY,
+      onPermanentFailure: 'park-key',
+      accept: [],
       wake: {},
     },
-    across: ({ pollMinMs = 0, pollMaxMs = 0, pageRows = 0, maxRows = 0 }, report) => {
+    across: ({ pollMinMs = 0, pollMaxMs = 0, pageRows = 0, maxRows = 0, onPermanentFailure, accept = [] }, report) => {
+      if (onPermanentFailure === 'skip-message' && !accept.includes('SKIP_BREAKS_ORDER')) {
+        report("onPermanentFailure 'skip-message' lets later messages of a key overtake: accept it by accept: ['SKIP_BREAKS_ORDER']");
+      }
       if (pollMinMs > pollMaxMs) report(`pollMinMs (${pollMinMs}) must be at most pollMaxMs (${pollMaxMs})`);
       if (maxRows < 2 * pageRows) report(`maxRows (${maxRows}) must be at least twice pageRows (${pageRows})`);
     },

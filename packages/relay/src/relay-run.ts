@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxStore } from '@txbox/outbox/store';
+import { type OutboxStore, outboxStore, type RowHead } from '@txbox/outbox/store';
+import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
 import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
@@ -32,6 +33,8 @@ export interface RelayCounts {
   settled: number;
   failedRequests: number;
   orderAlarms: number;
+  /** Messages that became dead letters because the broker refused them. */
+  parked: number;
 }
 
 /**
@@ -40,7 +43,8 @@ export interface RelayCounts {
  * ```
  * leases ──► reading ──► lanes ──► sending ──► settling
  *               ▲                     │
- *            wake-ups                 └── broker
+ *            wake-ups                 ├── broker
+ *                                     └── refused: parked ──► followers moved
  * ```
  */
 export class RelayRun {
@@ -50,6 +54,7 @@ export class RelayRun {
   readonly #events: RelayEmitter;
   readonly #sender: Sender;
   readonly #settler: Settler;
+  readonly #mover: FollowerMover;
   readonly #stored: OutboxStore;
   readonly #reading: ShardLoop;
   readonly #wake: WakeListener;
@@ -59,6 +64,7 @@ export class RelayRun {
   #leases: ShardLeases | undefined;
   #readLoop: Loop | undefined;
   #settleLoop: Loop | undefined;
+  #moveLoop: Loop | undefined;
   #leaseLoop: Loop | undefined;
   #ended = false;
   #stopped: Promise<void> | undefined;
@@ -76,7 +82,8 @@ export class RelayRun {
     const readSessions = new KeptSessions(database, { now, staleAfterMs, onLost: () => this.#reading.restart() });
     const settleSessions = new KeptSessions(database, { now, staleAfterMs });
     this.#leaseSessions = new KeptSessions(database, { now, staleAfterMs });
-    this.#sessions = [readSessions, settleSessions, this.#leaseSessions];
+    const parkSessions = new KeptSessions(database, { now, staleAfterMs });
+    this.#sessions = [readSessions, settleSessions, parkSessions, this.#leaseSessions];
 
     const stored = outboxStore(database, { tablePrefix });
     this.#stored = stored;
@@ -90,6 +97,8 @@ export class RelayRun {
       publisher,
       payloads: stored,
       pins: stored,
+      parker: stored,
+      onPermanentFailure: options.onPermanentFailure,
       lanes: this.lanes,
       clock,
       logger,
@@ -108,6 +117,12 @@ export class RelayRun {
       events,
       onSettled: () => this.#tell(),
     });
+    this.#mover = new FollowerMover({
+      parker: outboxStore(parkSessions, { tablePrefix }),
+      queues: () => this.#reading.queues.values(),
+      onMoved: (rows) => this.#followed(rows),
+      onFreed: () => this.#readLoop?.wake(),
+    });
     this.#reading = new ShardLoop({
       reader: outboxStore(readSessions, { tablePrefix }),
       lanes: this.lanes,
@@ -116,6 +131,7 @@ export class RelayRun {
       events,
       mayAct,
       onRows: () => this.#sender.pump(),
+      onParked: () => this.#moveLoop?.wake(),
       pollMinMs: options.pollMinMs,
       pollMaxMs: options.pollMaxMs,
       lowLagMs: options.lowLagMs,
@@ -147,6 +163,7 @@ export class RelayRun {
       settled: this.#settler.settled,
       failedRequests: this.#sender.failed,
       orderAlarms: this.#reading.orderAlarms,
+      parked: this.#sender.parked,
     };
   }
 
@@ -172,6 +189,7 @@ export class RelayRun {
     this.#leaseLoop = this.#loop('lease', () => leases.runOnce());
     this.#readLoop = this.#loop('read', () => this.#read());
     this.#settleLoop = this.#loop('settle', () => this.#settler.runOnce());
+    this.#moveLoop = this.#loop('park', () => this.#mover.runOnce());
   }
 
   /**
@@ -244,8 +262,10 @@ export class RelayRun {
     this.#tell();
     const reading = this.#readLoop?.stop();
     const settling = this.#settleLoop?.stop();
+    const moving = this.#moveLoop?.stop();
     await within(this.#sender.quiet());
     await within(settling);
+    await within(moving);
     await within(this.#flush(deadline));
     await within(reading);
     const leasing = this.#leaseLoop?.stop();
@@ -255,7 +275,7 @@ export class RelayRun {
     await settledWithin(this.#leases?.releaseAll(), RELEASE_MS);
     // A statement that hangs ends with its connection, and with it the loop that waits for it.
     for (const sessions of this.#sessions) await sessions.close();
-    await Promise.all([reading, settling, leasing]);
+    await Promise.all([reading, settling, moving, leasing]);
   }
 
   async #flush(deadline: number): Promise<void> {
@@ -308,6 +328,13 @@ export class RelayRun {
       this.#settler.add(row.queue);
     }
     this.#settleLoop?.wake();
+  }
+
+  #followed(rows: readonly RowHead[]): void {
+    const [first] = rows;
+    if (!first?.key) return;
+    this.#events.emit('followed', { topic: first.topic, key: first.key, messages: rows.length });
+    this.#tell();
   }
 
   /** A request has ended: lanes may have room again, and reading may be of use. */

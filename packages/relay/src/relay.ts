@@ -83,7 +83,7 @@ class RelayService implements Relay {
   readonly #options: ResolvedRelayOptions;
   readonly #events = new RelayEmitter();
   readonly #lifecycle: Lifecycle;
-  readonly #before: RelayCounts = { published: 0, settled: 0, failedRequests: 0, orderAlarms: 0 };
+  readonly #before: RelayCounts = { published: 0, settled: 0, failedRequests: 0, orderAlarms: 0, parked: 0 };
   #database: Database | undefined;
   #run: RelayRun | undefined;
   #single: Promise<number> | undefined;
@@ -240,5 +240,6 @@ function sum(one: RelayCounts, other: RelayCounts | undefined): RelayCounts {
     settled: one.settled + other.settled,
     failedRequests: one.failedRequests + other.failedRequests,
     orderAlarms: one.orderAlarms + other.orderAlarms,
+    parked: one.parked + other.parked,
   };
 }

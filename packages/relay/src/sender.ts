@@ -6,13 +6,15 @@ import {
   headerOf,
   isTxboxError,
   type Logger,
+  messageIdFromBytes,
   type Publisher,
   type PublishFailureKind,
+  parkingReason,
   TxboxError,
   type WireHeader,
   type WireRecord,
 } from '@txbox/core/spi';
-import type { OutboxReader, TopicPins } from '@txbox/outbox/store';
+import type { OutboxParker, OutboxReader, TopicPins } from '@txbox/outbox/store';
 import { describeError } from './foreign-error.ts';
 import type { HoldReason } from './lane.ts';
 import type { LaneTable, TopicLanes } from './lane-table.ts';
@@ -24,6 +26,8 @@ export interface SenderPlan {
   readonly publisher: Publisher;
   readonly payloads: Pick<OutboxReader, 'loadPayloads'>;
   readonly pins: TopicPins;
+  readonly parker: OutboxParker;
+  readonly onPermanentFailure: OnPermanentFailure;
   readonly lanes: LaneTable;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -41,6 +45,9 @@ export interface SenderPlan {
   readonly onProgress: (gone: readonly QueuedRow[]) => void;
 }
 
+/** What becomes of a message that the broker refuses for what it is (P-R10). */
+export type OnPermanentFailure = 'park-key' | 'hold' | 'skip-message';
+
 /** Sends what the lanes offer: one request per lane at a time, lanes side by side (P-R4, P-R5). */
 export class Sender {
   readonly #plan: SenderPlan;
@@ -51,6 +58,7 @@ export class Sender {
   #ended = false;
   published = 0;
   failed = 0;
+  parked = 0;
 
   constructor(plan: SenderPlan) {
     this.#plan = plan;
@@ -100,7 +108,7 @@ export class Sender {
       events.emit('published', { topic: lane.topic, partition: lane.partition, messages: rows.length, sendMs: now - sentAt });
       onProgress([]);
     } catch (error) {
-      onProgress(this.#refused(lane, error));
+      onProgress(await this.#refused(lane, error));
     } finally {
       this.#requests -= 1;
       this.#bytes -= bytes;
@@ -140,13 +148,17 @@ export class Sender {
     return payloads;
   }
 
-  /** P-R10: what failed stays at the head of its lane. */
-  #refused(lane: RelayLane, error: unknown): readonly QueuedRow[] {
-    const { lanes, clock, events, logger } = this.#plan;
-    const now = clock.monotonic();
+  /** P-R10: what failed stays at the head of its lane, but a message that is refused for what it is. */
+  async #refused(lane: RelayLane, error: unknown): Promise<readonly QueuedRow[]> {
+    const { lanes, clock, events, logger, onPermanentFailure } = this.#plan;
     const reason = { kind: this.#kindOf(error), ...describeError(error) };
     this.failed += 1;
     const several = lane.inFlight > 1;
+    const [row] = lane.inFlightRows();
+    if (reason.kind === 'record' && !several && row && !row.abandoned && onPermanentFailure !== 'hold') {
+      if (await this.#parked(lane, row, reason)) return [];
+    }
+    const now = clock.monotonic();
     const gone = lane.fail(reason, now);
     if (reason.kind === 'topic') this.#holdTopic(lanes.topicOf(lane), reason);
     else if (reason.kind === 'transient' || !several) {
@@ -159,6 +171,30 @@ export class Sender {
       events.emit('held', { topic, partition, reason, attempts, retryInMs });
     }
     return gone;
+  }
+
+  /** P-R9, P-R11: the message becomes a dead letter while its lane still waits. False when the database did not take it. */
+  async #parked(lane: RelayLane, queued: QueuedRow, reason: HoldReason): Promise<boolean> {
+    const { parker, lanes, events, logger, onPermanentFailure } = this.#plan;
+    const { row } = queued;
+    const { topic, partition } = lane;
+    const attempts = lane.attempts + 1;
+    const keyGoesOn = onPermanentFailure === 'skip-message';
+    const failure = { reason: parkingReason(reason.code, reason.message), attempts, partition, mayBePublished: queued.mayBePublished };
+    try {
+      await (keyGoesOn ? parker.skip(row, failure) : parker.park(row, failure));
+    } catch (error) {
+      const { code, message } = describeError(error);
+      logger.warn({ topic, partition, code, reason: message }, 'A refused message could not be set aside, and is tried again.');
+      events.emit('failed', { what: 'park', code, message });
+      return false;
+    }
+    lanes.giveUp(lane, queued, !keyGoesOn);
+    this.parked += 1;
+    const id = messageIdFromBytes(row.id);
+    logger.error({ topic, partition, id, code: reason.code, attempts, keyGoesOn, reason: reason.message }, 'A message is a dead letter.');
+    events.emit('parked', { topic, partition, id: row.id, key: row.key, reason, attempts, keyGoesOn });
+    return true;
   }
 
   /** P-R12: the count is pinned at first sight; rows go by the pinned count, whatever the broker says later. */

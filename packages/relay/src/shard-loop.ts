@@ -16,6 +16,8 @@ export interface ShardLoopPlan {
   readonly mayAct: () => boolean;
   /** Rows were added to lanes, or lanes have room again. */
   readonly onRows: () => void;
+  /** Rows of parked keys wait to be moved. */
+  readonly onParked: () => void;
   readonly pollMinMs: number;
   readonly pollMaxMs: number;
   readonly lowLagMs: number;
@@ -67,7 +69,7 @@ export class ShardLoop {
   /** True when nothing is in memory and no shard is known to have more. */
   get isEmpty(): boolean {
     for (const queue of this.#queues.values()) {
-      if (queue.more || queue.size > 0 || queue.acknowledged > 0 || queue.lowestLeftOut !== undefined) return false;
+      if (queue.more || queue.size > 0 || queue.acknowledged > 0 || queue.hasParked || queue.lowestLeftOut !== undefined) return false;
     }
     return true;
   }
@@ -216,7 +218,7 @@ export class ShardLoop {
 
   /** False when something ought to be read and memory has no room. */
   async #readPages(): Promise<boolean> {
-    const { clock, reader, lanes, pageRows, maxRows, maxBytes, onRows } = this.#plan;
+    const { clock, reader, lanes, pageRows, maxRows, maxBytes, onRows, onParked } = this.#plan;
     const poll = clock.monotonic() >= this.#pollAt;
     const queues = [...this.#queues.values()];
     const needs = this.#needs(poll);
@@ -239,6 +241,7 @@ export class ShardLoop {
     }
     lanes.review(clock.monotonic());
     onRows();
+    if (sent.some(({ queue }) => queue.hasParked)) onParked();
     for (const resolve of fullReads) resolve();
     return true;
   }

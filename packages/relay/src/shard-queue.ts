@@ -1,4 +1,4 @@
-import type { Page, PageRequest, PendingRow, RowHead } from '@txbox/outbox/store';
+import type { Page, PageHead, PageRequest, PendingRow, RowHead } from '@txbox/outbox/store';
 import type { Lane, LaneRow } from './lane.ts';
 import { type CommittedRow, LowMark } from './low-mark.ts';
 
@@ -18,6 +18,7 @@ export class QueuedRow implements LaneRow {
   readonly bytes: number;
   abandoned = false;
   acknowledged = false;
+  mayBePublished = false;
 
   constructor(row: PendingRow, queue: ShardQueue) {
     this.row = row;
@@ -78,6 +79,8 @@ export class ShardQueue {
   readonly #rows: Map<number, QueuedRow> = new Map();
   /** Lowest position of each lane whose rows were left out of memory; followers are left out as well. */
   readonly #leftOut: Map<RelayLane, number> = new Map();
+  /** Rows of parked keys, to be moved behind their keys' dead letters (P-R11). */
+  readonly #parked: Map<number, RowHead> = new Map();
   #acknowledged: QueuedRow[] = [];
   #acknowledgedAt = 0;
   /** Rows deleted while an older page was on its way: it may still show them. */
@@ -139,6 +142,28 @@ export class ShardQueue {
   /** Lowest position that was left out of memory, `undefined` when nothing is. */
   get lowestLeftOut(): number | undefined {
     return this.#leftOut.size === 0 ? undefined : Math.min(...this.#leftOut.values());
+  }
+
+  get hasParked(): boolean {
+    return this.#parked.size > 0;
+  }
+
+  /** Rows of parked keys that wait to be moved, ascending. */
+  get parked(): readonly RowHead[] {
+    return [...this.#parked.values()].sort((a, b) => a.position - b.position);
+  }
+
+  /** The rows were moved, or their key is not parked any more: those that are left are read again. */
+  endParked(rows: readonly RowHead[], moved: boolean): void {
+    for (const row of rows) if (this.#parked.get(row.position)?.id.equals(row.id)) this.#parked.delete(row.position);
+    const [first] = rows;
+    if (first && !moved) this.rewindTo(first.position);
+  }
+
+  /** Forgets rows that left their lane though they are not acknowledged; pages on their way are void (P-R4). */
+  readAgain(rows: readonly QueuedRow[]): void {
+    for (const row of rows) this.#forget(row);
+    if (rows.length > 0) this.rewindTo(Math.min(...rows.map((row) => row.row.position)));
   }
 
   /** Lanes of which rows were left out of memory. */
@@ -213,6 +238,7 @@ export class ShardQueue {
       this.#forget(row);
     }
     this.#leftOut.clear();
+    this.#parked.clear();
     this.#bury();
     this.rewindTo(0);
   }
@@ -221,6 +247,7 @@ export class ShardQueue {
   giveUp(): void {
     this.live = false;
     this.#generation += 1;
+    this.#parked.clear();
     for (const row of this.#rows.values()) if (!row.acknowledged) row.abandoned = true;
   }
 
@@ -259,7 +286,7 @@ export class ShardQueue {
 
   #take(sent: SentRequest, page: Page, router: LaneRouter): Delivered {
     const { request } = sent;
-    const stranger = page.heads.find((head) => !this.#knows(head) && !this.#leftOut.has(router.laneOf(head)));
+    const stranger = page.heads.find((head) => !this.#setAside(head) && !this.#knows(head) && !this.#leftOut.has(router.laneOf(head)));
     const full = page.rows.length >= request.limit;
     const end = full ? (page.rows.at(-1)?.position ?? 0) + 1 : Number.POSITIVE_INFINITY;
     if (stranger) {
@@ -277,7 +304,7 @@ export class ShardQueue {
   }
 
   #takeRow(row: PendingRow, router: LaneRouter): number {
-    if (this.#knows(row)) return 0;
+    if (this.#setAside(row) || this.#knows(row)) return 0;
     const lane = router.laneOf(row);
     if (this.#leftOut.has(lane) || router.isFull(lane)) {
       this.#noteLeftOut(lane, row.position);
@@ -293,9 +320,23 @@ export class ShardQueue {
     return 1;
   }
 
+  /**
+   * True for a row of a parked key: it is not sent (P-R9). Also one that is in memory is moved, or a follower of it would stand
+   * before it among the dead letters; what is acknowledged is settled as usual. A page that shows the key as free ends that.
+   */
+  #setAside(head: PageHead): boolean {
+    const { shard, position, id, topic, key, parked } = head;
+    if (!parked) {
+      if (this.#parked.size > 0) this.#parked.delete(position);
+    } else if (!(this.#knows(head) && this.#rows.get(position)?.acknowledged))
+      this.#parked.set(position, { shard, position, id, topic, key });
+    return parked;
+  }
+
   *#committedRows(page: Page): Generator<CommittedRow> {
-    for (const { position } of page.heads) yield { position, passable: !this.#rows.has(position) };
-    for (const { position } of page.rows) yield { position, passable: !this.#rows.has(position) };
+    const passable = (position: number): boolean => !this.#rows.has(position) && !this.#parked.has(position);
+    for (const { position } of page.heads) yield { position, passable: passable(position) };
+    for (const { position } of page.rows) yield { position, passable: passable(position) };
   }
 
   // By id too: after a restart of the server another row may have the number (P-T3).

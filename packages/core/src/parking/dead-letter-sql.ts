@@ -10,8 +10,11 @@ export function deadLetterStore(database: Database, scope: string, tablePrefix?:
   return new SqlDeadLetterStore(database, scope, tableNames(tablePrefix));
 }
 
-const HEAD_COLUMNS =
-  'place, message_id, parked_key_id, topic, message_key, type, sequence, bytes, original_partition, original_published_at, attempts, reason, created_at';
+const HEAD_COLUMNS = [
+  ...['place', 'message_id', 'parked_key_id', 'topic', 'message_key', 'type', 'sequence', 'bytes'],
+  ...['original_partition', 'original_published_at', 'attempts', 'reason', 'created_at'],
+];
+const WHOLE_COLUMNS = ['aggregate_type', 'aggregate_id', 'headers', 'payload'];
 
 class SqlDeadLetterStore implements DeadLetterStore {
   readonly #database: Database;
@@ -38,12 +41,9 @@ class SqlDeadLetterStore implements DeadLetterStore {
   list(filter: DeadLetterFilter, after: number, limit: number): Promise<DeadLetterHead[]> {
     const { where, values } = conditionsOf(filter);
     return this.#with(async (session) => {
-      const rows = await session.query(
-        `SELECT ${HEAD_COLUMNS}, ${session.dialect.msSince('created_at')} FROM ${this.#tables.deadLetter}
-         WHERE scope = ? AND place > ?${where} ORDER BY place LIMIT ?`,
-        [this.#scope, after, ...values, limit],
-      );
-      return rows.map(headOf);
+      const [columns, from] = this.#selected(session, []);
+      const sql = `SELECT ${columns} FROM ${from} WHERE d.scope = ? AND d.place > ?${where} ORDER BY d.place LIMIT ?`;
+      return (await session.query(sql, [this.#scope, after, ...values, limit])).map(headOf);
     });
   }
 
@@ -58,12 +58,29 @@ class SqlDeadLetterStore implements DeadLetterStore {
         sum += Number(size);
         return index > 0 && sum > bytes;
       });
-      return await this.#whole(session, 'parked_key_id = ?', [parkedKeyId], beyond < 0 ? limit : beyond);
+      return await this.#whole(session, 'd.parked_key_id = ?', [parkedKeyId], beyond < 0 ? limit : beyond);
     });
   }
 
   async find(id: Buffer): Promise<DeadLetter | undefined> {
-    return (await this.#with((session) => this.#whole(session, 'message_id = ?', [id], 1)))[0];
+    return (await this.#with((session) => this.#whole(session, 'd.message_id = ?', [id], 1)))[0];
+  }
+
+  async beginSending(letters: readonly DeadLetterHead[]): Promise<void> {
+    const [first] = letters;
+    if (!first) return;
+    const { parkedKey, deadLetter } = this.#tables;
+    await this.#with((session) =>
+      inTransaction(session, async () => {
+        const { now } = session.dialect;
+        await session.execute(`UPDATE ${parkedKey} SET due_at = ${now} WHERE scope = ? AND id = ?`, [this.#scope, first.parkedKeyId]);
+        await session.execute(
+          `UPDATE ${deadLetter} SET original_published_at = ${now}
+           WHERE scope = ? AND original_published_at IS NULL AND message_id IN (${letters.map(() => '?').join(', ')})`,
+          [this.#scope, ...letters.map(({ id }) => id)],
+        );
+      }),
+    );
   }
 
   remove(letters: readonly DeadLetterHead[], note: AuditNote): Promise<number> {
@@ -87,7 +104,7 @@ class SqlDeadLetterStore implements DeadLetterStore {
     const alone = note.action === 'skip';
     if (!alone && letter.sequence === null) return (await this.remove([letter], note)) > 0;
     const found = await this.#decide(letter.parkedKeyId, async (session) => {
-      const [whole] = await this.#whole(session, 'message_id = ? AND parked_key_id = ?', [letter.id, letter.parkedKeyId], 1);
+      const [whole] = await this.#whole(session, 'd.message_id = ? AND d.parked_key_id = ?', [letter.id, letter.parkedKeyId], 1);
       if (!whole) return 0;
       const named = [this.#scope, letter.id];
       if (whole.sequence !== null) {
@@ -158,15 +175,19 @@ class SqlDeadLetterStore implements DeadLetterStore {
   }
 
   async #whole(session: OwnedSession, where: string, values: readonly SqlValue[], limit: number): Promise<DeadLetter[]> {
-    const rows = await session.query(
-      `SELECT ${HEAD_COLUMNS}, ${session.dialect.msSince('created_at')}, aggregate_type, aggregate_id, headers, payload
-       FROM ${this.#tables.deadLetter} WHERE scope = ? AND ${where} ORDER BY place LIMIT ?`,
-      [this.#scope, ...values, limit],
-    );
-    return rows.map((row) => {
-      const [aggregateType, aggregateId, headers, payload] = row.slice(14) as [string | null, string | null, Buffer, Buffer | null];
+    const [columns, from] = this.#selected(session, WHOLE_COLUMNS);
+    const sql = `SELECT ${columns} FROM ${from} WHERE d.scope = ? AND ${where} ORDER BY d.place LIMIT ?`;
+    return (await session.query(sql, [this.#scope, ...values, limit])).map((row) => {
+      const [aggregateType, aggregateId, headers, payload] = row.slice(15) as [string | null, string | null, Buffer, Buffer | null];
       return { ...headOf(row), aggregateType, aggregateId, headers, payload: payload ?? Buffer.alloc(0) };
     });
+  }
+
+  #selected({ dialect }: OwnedSession, more: readonly string[]): [columns: string, from: string] {
+    const { deadLetter, parkedKey } = this.#tables;
+    const columns = [...HEAD_COLUMNS.map((name) => `d.${name}`), dialect.msSince('d.created_at'), dialect.msSince('k.due_at')];
+    const from = `${deadLetter} d LEFT JOIN ${parkedKey} k ON k.scope = d.scope AND k.id = d.parked_key_id`;
+    return [[...columns, ...more.map((name) => `d.${name}`)].join(', '), from];
   }
 
   async #with<T>(work: (session: OwnedSession) => Promise<T>): Promise<T> {
@@ -196,6 +217,7 @@ function headOf(row: SqlRow): DeadLetterHead {
     reason: row[11] as string | null,
     parkedAt: row[12] as string,
     ageMs: Number(row[13]),
+    quietMs: Math.min(Number(row[13]), row[14] === null ? Number.POSITIVE_INFINITY : Number(row[14])),
   };
 }
 
@@ -203,13 +225,13 @@ const LIKE_SPECIAL = /[|%_]/g;
 
 function conditionsOf({ id, topic, key, type, reason, since, until }: DeadLetterFilter): { where: string; values: SqlValue[] } {
   const conditions: readonly (readonly [string, SqlValue | undefined])[] = [
-    ['message_id = ?', id],
-    ['topic = ?', topic],
-    ['message_key = ?', key],
-    ['type = ?', type],
-    ["reason LIKE ? ESCAPE '|'", reason === undefined ? undefined : `%${reason.replace(LIKE_SPECIAL, '|$&')}%`],
-    ['created_at >= ?', since],
-    ['created_at < ?', until],
+    ['d.message_id = ?', id],
+    ['d.topic = ?', topic],
+    ['d.message_key = ?', key],
+    ['d.type = ?', type],
+    ["d.reason LIKE ? ESCAPE '|'", reason === undefined ? undefined : `%${reason.replace(LIKE_SPECIAL, '|$&')}%`],
+    ['d.created_at >= ?', since],
+    ['d.created_at < ?', until],
   ];
   const given = conditions.filter(([, value]) => value !== undefined);
   return { where: given.map(([text]) => ` AND ${text}`).join(''), values: given.map(([, value]) => value as SqlValue) };

@@ -39,6 +39,8 @@ export interface DeadLetterHead {
   readonly parkedAt: string;
   /** The same as an age by the database's clock, milliseconds. */
   readonly ageMs: number;
+  /** How long nobody has begun to send a message of its key again, milliseconds; at most `ageMs`. */
+  readonly quietMs: number;
 }
 
 /** A message that is kept until an operator decides. */
@@ -73,6 +75,8 @@ export interface DeadLetterStore {
   /** The first ones of a key, whole, by place: at most `limit`, and at most about `bytes` beyond the first. */
   front(parkedKeyId: Buffer, limit: number, bytes: number): Promise<DeadLetter[]>;
   find(id: Buffer): Promise<DeadLetter | undefined>;
+  /** Notes that these letters of one key are about to be sent: `quietMs` begins again, and they may have been published from now on. */
+  beginSending(letters: readonly DeadLetterHead[]): Promise<void>;
   /** Removes letters of one key, with an audit row for each that was there; returns how many were. */
   remove(letters: readonly DeadLetterHead[], note: AuditNote): Promise<number>;
   /**

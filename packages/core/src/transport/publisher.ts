@@ -52,6 +52,8 @@ export interface Publisher {
   readonly name: string;
   /** The largest record (key, value and headers) this broker takes, bytes; what is larger is split off and fails alone. */
   readonly maxRecordBytes: number;
+  /** Longest time, milliseconds, for which a request may still reach the log after it was sent: retries inside the client count. Default 60,000. */
+  readonly settlesWithinMs?: number;
   /** Opens connections. Rejects with `BROKER_UNAVAILABLE` when no broker answers; may be called again afterwards. */
   connect(): Promise<void>;
   /** Rejects with `TOPIC_MISSING`, `TOPIC_NOT_AUTHORIZED` or `BROKER_UNAVAILABLE`. Asks the broker each time. */

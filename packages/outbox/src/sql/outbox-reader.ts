@@ -1,5 +1,13 @@
 import type { Database, SqlRow, SqlValue, TableNames } from '@txbox/core/spi';
-import { type OutboxReader, type Page, type PageRequest, type PendingRow, RELAY_SCOPE, type RowHead } from '../outbox-store.ts';
+import {
+  type OutboxReader,
+  type Page,
+  type PageHead,
+  type PageRequest,
+  type PendingRow,
+  RELAY_SCOPE,
+  type RowHead,
+} from '../outbox-store.ts';
 
 /** Stands in the column `bytes` of rows that come as heads. */
 const HEAD_ONLY = -1;
@@ -62,10 +70,10 @@ export class SqlOutboxReader implements OutboxReader {
       if (low >= start) continue;
       parts.push(
         dialect.unionPart(
-          `SELECT ${index}, position, id, topic, message_key, ${HEAD_ONLY}, NULL, NULL, NULL, NULL${parked.blank} FROM ${this.#table} WHERE shard = ? AND position >= ? AND position < ? ORDER BY position`,
+          `SELECT ${index}, o.position, o.id, o.topic, o.message_key, ${HEAD_ONLY}, NULL, NULL, NULL, NULL${parked.column} FROM ${this.#table} o${parked.join} WHERE o.shard = ? AND o.position >= ? AND o.position < ? ORDER BY o.position`,
         ),
       );
-      values.push(shard, low, start);
+      values.push(...(looksUp ? [RELAY_SCOPE] : []), shard, low, start);
     }
     parts.push(
       dialect.unionPart(
@@ -143,7 +151,7 @@ function lookUp(parkedKeys: string): string {
 
 /** `listed`: all parked keys; without it each row says for itself whether its key is one. */
 function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[], listed: readonly SqlRow[] | undefined): Page[] {
-  const pages = requests.map(({ shard }) => ({ shard, heads: [] as RowHead[], rows: [] as PendingRow[] }));
+  const pages = requests.map(({ shard }) => ({ shard, heads: [] as PageHead[], rows: [] as PendingRow[] }));
   const parkedKeys = new Set(listed?.map((row) => nameOf(row[3] as string, row[4] as Buffer)));
   const isParked = (row: SqlRow): boolean => {
     if (!listed) return Number(row[10]) === 1;
@@ -159,7 +167,7 @@ function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[], lis
     const topic = row[3] as string;
     const key = row[4] as Buffer | null;
     const bytes = row[5] as number;
-    if (bytes === HEAD_ONLY) page.heads.push({ shard, position, id, topic, key });
+    if (bytes === HEAD_ONLY) page.heads.push({ shard, position, id, topic, key, parked: isParked(row) });
     else {
       page.rows.push({
         shard,

@@ -169,6 +169,21 @@ export function parkingSuite(name: string, make: () => Promise<ParkingBackend>):
       expect(given.map((letters) => letters.length)).toEqual([4, 3, 2, 1]);
     });
 
+    claim('notes when a letter is sent again, and keeps when it may have been published first', async (backend) => {
+      const { messages } = await keyed(backend, 1);
+      await backend.store.park(await row(backend, messages[0]), FAILURE);
+      const found = async (): Promise<DeadLetterHead> => (await backend.deadLetters.find(idOf(messages[0]))) as DeadLetterHead;
+      const before = await found();
+      expect(before.quietMs).toBe(before.ageMs);
+      await backend.deadLetters.beginSending([before]);
+      const sent = await found();
+      expect(sent.publishedAt).not.toBeNull();
+      await backend.deadLetters.beginSending([sent]);
+      const again = await found();
+      expect(again.publishedAt).toBe(sent.publishedAt);
+      expect(again.quietMs).toBeLessThanOrEqual(again.ageMs);
+    });
+
     claim('finds by topic, key, type, text of the reason and time', async (backend) => {
       const { topic, key, messages } = await keyed(backend, 1, { type: 'order.lost' });
       await backend.store.park(await row(backend, messages[0]), FAILURE);

@@ -10,12 +10,13 @@ import {
 } from '@txbox/core/spi';
 
 /** A dead letter as it is put in; place and age come from the store. */
-export type NewDeadLetter = Omit<DeadLetter, 'place' | 'parkedAt' | 'ageMs'>;
+export type NewDeadLetter = Omit<DeadLetter, 'place' | 'parkedAt' | 'ageMs' | 'quietMs'>;
 
 /** Parked keys and their dead letters in memory. Each call is one transaction. */
 export class MemoryDeadLetters implements DeadLetterStore {
   readonly #letters: Map<string, DeadLetter & { readonly at: number }> = new Map();
   readonly #keys: Set<string> = new Set();
+  readonly #sentAt: Map<string, number> = new Map();
   readonly #now: () => number;
   #place = 0;
   /** What operators did, oldest first. */
@@ -34,7 +35,7 @@ export class MemoryDeadLetters implements DeadLetterStore {
     const at = this.#now();
     this.#place += 1;
     this.#keys.add(hex(letter.parkedKeyId));
-    this.#letters.set(hex(letter.id), { ...letter, place: this.#place, parkedAt: sqlTime(at), ageMs: 0, at });
+    this.#letters.set(hex(letter.id), { ...letter, place: this.#place, parkedAt: sqlTime(at), ageMs: 0, quietMs: 0, at });
   }
 
   count(): Promise<ParkedCount> {
@@ -58,6 +59,16 @@ export class MemoryDeadLetters implements DeadLetterStore {
 
   find(id: Buffer): Promise<DeadLetter | undefined> {
     return Promise.resolve(this.#sorted().find((letter) => letter.id.equals(id)));
+  }
+
+  beginSending(letters: readonly DeadLetterHead[]): Promise<void> {
+    const now = this.#now();
+    for (const { id, parkedKeyId } of letters) {
+      this.#sentAt.set(hex(parkedKeyId), now);
+      const letter = this.#letters.get(hex(id));
+      if (letter) this.#letters.set(hex(id), { ...letter, publishedAt: letter.publishedAt ?? sqlTime(now) });
+    }
+    return Promise.resolve();
   }
 
   remove(letters: readonly DeadLetterHead[], note: AuditNote): Promise<number> {
@@ -95,7 +106,11 @@ export class MemoryDeadLetters implements DeadLetterStore {
 
   #sorted(): DeadLetter[] {
     const now = this.#now();
-    return [...this.#letters.values()].map(({ at, ...letter }) => ({ ...letter, ageMs: now - at })).sort((a, b) => a.place - b.place);
+    const letters = [...this.#letters.values()].map(({ at, ...letter }) => {
+      const sentAt = this.#sentAt.get(hex(letter.parkedKeyId)) ?? at;
+      return { ...letter, ageMs: now - at, quietMs: now - Math.max(at, sentAt) };
+    });
+    return letters.sort((a, b) => a.place - b.place);
   }
 }
 

@@ -73,7 +73,7 @@ export class MemoryOutbox implements OutboxStore {
       const rows = visible.filter((row) => row.shard === shard && row.position >= low);
       return {
         shard,
-        heads: rows.filter((row) => row.position < start).map(headOf),
+        heads: rows.filter((row) => row.position < start).map((row) => ({ ...headOf(row), parked: this.#isParked(row) })),
         rows: rows
           .filter((row) => row.position >= start)
           .slice(0, limit)
