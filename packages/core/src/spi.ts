@@ -1,4 +1,4 @@
-export { type DatabaseSection, databaseSection } from './commands/database-section.ts';
+export { DATABASE_SECTION, type DatabaseSection, databaseSection } from './commands/database-section.ts';
 export type { Codec } from './contract/codec.ts';
 export { decodeMessage, decodePayload, headerOf } from './contract/decode-message.ts';
 export { encodeMessage } from './contract/encode-message.ts';
@@ -19,23 +19,30 @@ export { gapMarkerHeaders, parkedKeyId, parkingReason } from './parking/parked-k
 export { inTransaction, lockParkedKey, type ParkedKey, parkKey, unparkIfEmpty } from './parking/parking-sql.ts';
 export { type Clock, systemClock } from './runtime/clock.ts';
 export type { Command, CommandContext, CommandOption, CommandOutput } from './runtime/command.ts';
+export { type ConfigSection, configSection, type NamedOptionChecks, type PublisherKind, publisherKind } from './runtime/config-section.ts';
 export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';
 export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
 export { Lifecycle, type LifecycleState, type LifecycleWork } from './runtime/lifecycle.ts';
 export { defaultLogger, type Logger, silentLogger } from './runtime/logger.ts';
 export { type Loop, type LoopOptions, startLoop } from './runtime/loop.ts';
+export { type OptionShape, propertiesOf, shapeAt, valueOfText } from './runtime/option-shape.ts';
 export {
   callable,
   checkOptions,
+  examineOptions,
   flag,
   integerWithin,
   listOf,
   loggerLike,
   type OptionChecks,
+  type OptionProblem,
   type OptionRule,
+  objectOf,
   objectValue,
   objectWith,
   oneOf,
+  shaped,
+  shapeOfOptions,
   text,
 } from './runtime/options.ts';
 export { type BackoffOptions, backoffMs, backoffOption } from './runtime/retry-policy.ts';

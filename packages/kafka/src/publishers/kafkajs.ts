@@ -3,6 +3,7 @@ import {
   flag,
   headerBlockBytes,
   integerWithin,
+  type OptionChecks,
   oneOf,
   type Publisher,
   type PublishReceipt,
@@ -35,6 +36,19 @@ export interface KafkajsPublisherOptions extends KafkaConnectionOptions {
 
 type Resolved = ResolvedConnection & Required<Pick<KafkajsPublisherOptions, 'maxRecordBytes' | 'compression' | 'patchIdleTimer'>>;
 
+/** Rules and defaults of {@link KafkajsPublisherOptions}. */
+export const KAFKAJS_OPTIONS: OptionChecks<Resolved> = {
+  rules: {
+    ...connectionRules,
+    maxRecordBytes: integerWithin(1),
+    compression: oneOf('none', 'gzip'),
+    patchIdleTimer: flag,
+  },
+  defaults: { ...CONNECTION_DEFAULTS, maxRecordBytes: 1_048_000, compression: 'none', patchIdleTimer: true },
+  optional: ['sasl'],
+  secret: ['sasl', 'ssl'],
+};
+
 /**
  * A publisher into Kafka by the client kafkajs. Acknowledged records are on all replicas in sync (acks −1); set
  * `min.insync.replicas` so that this means something.
@@ -50,19 +64,7 @@ type Resolved = ResolvedConnection & Required<Pick<KafkajsPublisherOptions, 'max
  * Throws `OPTIONS_INVALID`. Needs the package `kafkajs` (`DEPENDENCY_MISSING` at `connect`).
  */
 export function kafkajs(options: KafkajsPublisherOptions): Publisher {
-  return new KafkajsPublisher(
-    checkOptions<Resolved>('kafkajs', options, {
-      rules: {
-        ...connectionRules,
-        maxRecordBytes: integerWithin(1),
-        compression: oneOf('none', 'gzip'),
-        patchIdleTimer: flag,
-      },
-      defaults: { ...CONNECTION_DEFAULTS, maxRecordBytes: 1_048_000, compression: 'none', patchIdleTimer: true },
-      optional: ['sasl'],
-      secret: ['sasl', 'ssl'],
-    }),
-  );
+  return new KafkajsPublisher(checkOptions<Resolved>('kafkajs', options, KAFKAJS_OPTIONS));
 }
 
 /** `CompressionTypes` of kafkajs, by the numbers of Kafka's protocol. */

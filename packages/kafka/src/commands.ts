@@ -1,0 +1,5 @@
+import { type PublisherKind, publisherKind } from '@txbox/core/spi';
+import { KAFKAJS_OPTIONS, kafkajs } from './publishers/kafkajs.ts';
+
+/** Publishers that a configuration can describe as data. */
+export const publishers: readonly PublisherKind[] = [publisherKind('kafkajs', kafkajs, KAFKAJS_OPTIONS)];
