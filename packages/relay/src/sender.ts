@@ -186,7 +186,8 @@ export class Sender {
       events.emit('failed', { what: 'park', code, message });
       return false;
     }
-    lanes.giveUp(lane, queued, !keyGoesOn);
+    // A number's gap marker stands in the message's place: what follows is read again, behind it.
+    lanes.giveUp(lane, queued, !keyGoesOn || row.sequence !== null);
     this.parked += 1;
     const id = messageIdFromBytes(row.id);
     logger.error({ topic, partition, id, code: reason.code, attempts, keyGoesOn, reason: reason.message }, 'A message is a dead letter.');
