@@ -309,6 +309,18 @@ describe('discard and skip', () => {
     expect(letters.isParked(parkedKeyId(TOPIC, Buffer.from('a'), Buffer.alloc(16)))).toBe(false);
   });
 
+  it('releases what only waits, not a letter that was refused itself', async () => {
+    park('a', 'bad', { failed: true });
+    park('a', 'a2');
+    park('a', 'worse', { failed: true });
+    park('a', 'a4');
+    now += QUIET_MS;
+    const [first] = await letters.list({}, 0, 1);
+    expect(await run('discard', { filter: { id: first?.id as Buffer } })).toMatchObject({ letters: 1, released: 1, stopped: [] });
+    expect(published()).toEqual(['a2']);
+    expect(await left()).toEqual(['worse', 'a4']);
+  });
+
   it('skip lets the key go on and keeps the letter, which can be redriven alone', async () => {
     const bad = park('a', 'bad', { failed: true });
     park('a', 'a2');
