@@ -1,12 +1,25 @@
 import type { Command, MigrationComponent } from '@txbox/core/spi';
+import { deadLettersListCommand } from './commands/dead-letters-list.ts';
+import { deadLettersRedriveCommand } from './commands/dead-letters-redrive.ts';
+import { deadLettersShowCommand } from './commands/dead-letters-show.ts';
+import { deadLettersDiscardCommand, deadLettersSkipCommand } from './commands/dead-letters-take-out.ts';
 import { relayStartCommand } from './commands/relay-start.ts';
 import { relayStatusCommand } from './commands/relay-status.ts';
 
-/** `txbox relay …`. */
-export const commands: readonly Command[] = [relayStartCommand, relayStatusCommand];
+/** `txbox relay …`, `txbox dead-letters …`. */
+export const commands: readonly Command[] = [
+  relayStartCommand,
+  relayStatusCommand,
+  deadLettersListCommand,
+  deadLettersShowCommand,
+  deadLettersRedriveCommand,
+  deadLettersDiscardCommand,
+  deadLettersSkipCommand,
+];
 
 /** What `txbox --help` says of the words before the last. */
 export const groups: Readonly<Record<string, string>> = {
+  'dead-letters': 'Messages that were given up: see them, publish them after all, or let their keys go on without them.',
   relay: 'Publishes the outbox: start a relay, or see what waits and who publishes it.',
 };
 

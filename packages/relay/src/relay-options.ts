@@ -73,8 +73,7 @@ export type RelaySettings = Omit<RelayOptions, 'database' | 'publisher' | 'table
 /** Options with their defaults. */
 export type ResolvedRelayOptions = Required<Omit<RelayOptions, 'retry'>> & { readonly retry: BackoffOptions };
 
-/** Codes that `accept` takes. */
-export const ACCEPTABLE_CODES = ['SKIP_BREAKS_ORDER'] as const;
+const ACCEPTABLE_CODES = ['SKIP_BREAKS_ORDER'] as const;
 
 /** A refusal that can be overridden by name. */
 export type AcceptableCode = (typeof ACCEPTABLE_CODES)[number];

@@ -3,11 +3,13 @@ import { type Database, type Loop, leaseStore, startLoop, systemClock, TxboxErro
 import { type OutboxStore, outboxStore, type RowHead } from '@txbox/outbox/store';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
+import { heldLanes } from './held-lane.ts';
 import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
 import { LaneTable } from './lane-table.ts';
 import type { RelayEmitter, RelayEvents } from './relay-event.ts';
 import type { ResolvedRelayOptions } from './relay-options.ts';
+import { MOST_HELD, type RelayReport } from './relay-report.ts';
 import { Sender } from './sender.ts';
 import { Settler } from './settler.ts';
 import { ShardLeases } from './shard-leases.ts';
@@ -167,6 +169,11 @@ export class RelayRun {
     };
   }
 
+  #report(): RelayReport {
+    const held = heldLanes(this.lanes, systemClock.monotonic());
+    return { ...this.held, ...this.counts(), held: held.slice(0, MOST_HELD), heldLanes: held.length };
+  }
+
   /** Takes the free shards and begins. Rejects when the address for wake-ups or the database cannot be had. */
   async start(version: string): Promise<void> {
     const { leaseTtlMs, wake } = this.#options;
@@ -175,6 +182,7 @@ export class RelayRun {
     const self = { id: this.id, wakeHost: address?.host ?? null, wakePort: address?.port ?? null, version };
     const leases = new ShardLeases({
       self,
+      report: () => this.#report(),
       leases: leaseStore(this.#leaseSessions, this.#tables),
       membership: relayMembership(this.#leaseSessions, this.#tables),
       clock: systemClock,

@@ -11,23 +11,10 @@ import {
   TxboxError,
 } from '@txbox/core/spi';
 import { outboxComponent } from '@txbox/outbox/store';
+import { type HeldLane, heldLanes } from './held-lane.ts';
 import { RelayEmitter, type RelayEvents } from './relay-event.ts';
 import { type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
 import { type RelayCounts, RelayRun } from './relay-run.ts';
-
-/** What a lane or topic that does not move waits for. */
-export interface HeldLane {
-  readonly topic: string;
-  /** Left out when the whole topic is held. */
-  readonly partition?: number;
-  /** Events in memory that wait here; more may wait in the database. */
-  readonly rows: number;
-  /** An error code of the framework, or the foreign error's own. */
-  readonly code: string;
-  readonly message: string;
-  readonly attempts: number;
-  readonly retryInMs: number;
-}
 
 /** What a relay shows of itself. Counters begin when it is created. */
 export interface RelayStatus extends Readonly<RelayCounts> {
@@ -143,7 +130,7 @@ class RelayService implements Relay {
       rows,
       bytes,
       ...sum(this.#before, run?.counts()),
-      held: run ? heldLanes(run) : [],
+      held: run ? heldLanes(run.lanes, systemClock.monotonic()) : [],
     };
   }
 
@@ -211,27 +198,6 @@ class RelayService implements Relay {
 
 /** P-R13. */
 const LOCK_WAIT_MS = 1_000;
-
-function heldLanes({ lanes }: RelayRun): HeldLane[] {
-  const now = systemClock.monotonic();
-  const inMs = (at: number): number => Math.max(0, Math.ceil(at - now));
-  const found: HeldLane[] = [];
-  for (const topic of lanes.topics) {
-    if (topic.reason) {
-      const rows = [...topic.all()].reduce((sum, lane) => sum + lane.size, 0);
-      const { code, message } = topic.reason;
-      found.push({ topic: topic.topic, rows, code, message, attempts: topic.attempts, retryInMs: inMs(topic.retryAt) });
-      continue;
-    }
-    for (const lane of topic.lanes.values()) {
-      if (!lane.reason) continue;
-      const { code, message } = lane.reason;
-      const { partition, size, attempts, retryAt } = lane;
-      found.push({ topic: topic.topic, partition, rows: size, code, message, attempts, retryInMs: inMs(retryAt) });
-    }
-  }
-  return found;
-}
 
 function sum(one: RelayCounts, other: RelayCounts | undefined): RelayCounts {
   if (!other) return { ...one };

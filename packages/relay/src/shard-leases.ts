@@ -1,11 +1,14 @@
 import type { Clock, LeaseStore } from '@txbox/core/spi';
 import { SHARD_SCOPE, SHARDS } from '@txbox/outbox/store';
 import type { Member, Membership } from './membership.ts';
+import type { RelayReport } from './relay-report.ts';
 import { balance } from './shard-balance.ts';
 
 /** What keeping leases works with. */
 export interface ShardLeasesPlan {
   readonly self: Omit<Member, 'startedAt'>;
+  /** What this relay says of itself. */
+  readonly report: () => RelayReport;
   readonly leases: LeaseStore;
   readonly membership: Membership;
   readonly clock: Clock;
@@ -83,9 +86,9 @@ export class ShardLeases {
   }
 
   async #renew(): Promise<void> {
-    const { self, leases, membership, clock, ttlMs, onLost, onRenewed } = this.#plan;
+    const { self, report, leases, membership, clock, ttlMs, onLost, onRenewed } = this.#plan;
     const sentAt = clock.monotonic();
-    await membership.seen(self);
+    await membership.seen(self, report());
     const held = [...this.#held].map(([slot, epoch]) => ({ slot, epoch }));
     const kept = new Set(await leases.renew(SHARD_SCOPE, held, self.id, ttlMs));
     for (const { slot, epoch } of held) {

@@ -69,7 +69,7 @@ export class ShardLoop {
   /** True when nothing is in memory and no shard is known to have more. */
   get isEmpty(): boolean {
     for (const queue of this.#queues.values()) {
-      if (queue.more || queue.size > 0 || queue.acknowledged > 0 || queue.hasParked || queue.lowestLeftOut !== undefined) return false;
+      if (queue.more || queue.size > 0 || queue.acknowledged > 0 || queue.parkedRows > 0 || queue.lowestLeftOut !== undefined) return false;
     }
     return true;
   }
@@ -222,7 +222,7 @@ export class ShardLoop {
     const poll = clock.monotonic() >= this.#pollAt;
     const queues = [...this.#queues.values()];
     const needs = this.#needs(poll);
-    const held = queues.reduce((sum, queue) => sum + queue.size, 0);
+    const held = queues.reduce((sum, queue) => sum + queue.size + queue.parkedRows, 0);
     const heldBytes = queues.reduce((sum, queue) => sum + queue.heldBytes, 0);
     const budget = { pageRows, freeRows: maxRows - held, freeBytes: maxBytes - heldBytes, averageBytes: this.#averageBytes };
     const plan = planRead(needs, budget);
@@ -241,7 +241,7 @@ export class ShardLoop {
     }
     lanes.review(clock.monotonic());
     onRows();
-    if (sent.some(({ queue }) => queue.hasParked)) onParked();
+    if (sent.some(({ queue }) => queue.parkedRows > 0)) onParked();
     for (const resolve of fullReads) resolve();
     return true;
   }

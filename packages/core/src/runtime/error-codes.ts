@@ -56,6 +56,7 @@ export const ERROR_CODES = {
   TOPIC_NOT_AUTHORIZED: { retryable: false },
   TOPIC_SHRUNK: { retryable: false },
   PUBLISH_REJECTED: { retryable: false },
+  DEAD_LETTER_MISSING: { retryable: false },
   PUBLISH_UNKNOWN: { retryable: true },
   // Consuming
   HANDLER_INVALID: { retryable: false },

@@ -71,6 +71,12 @@ export class MemoryDeadLetters implements DeadLetterStore {
     return Promise.resolve();
   }
 
+  refused({ id, publishedAt }: DeadLetterHead, reason: string): Promise<void> {
+    const letter = this.#letters.get(hex(id));
+    if (letter) this.#letters.set(hex(id), { ...letter, attempts: letter.attempts + 1, reason, publishedAt });
+    return Promise.resolve();
+  }
+
   remove(letters: readonly DeadLetterHead[], note: AuditNote): Promise<number> {
     const there = letters.filter(({ id }) => this.#letters.delete(hex(id)));
     for (const { id } of there) this.audit.push({ ...note, messageId: id });
@@ -114,9 +120,10 @@ export class MemoryDeadLetters implements DeadLetterStore {
   }
 }
 
-function matches(letter: DeadLetterHead, { id, topic, key, type, reason, since, until }: DeadLetterFilter): boolean {
+function matches(letter: DeadLetterHead, { id, parkedKeyId, topic, key, type, reason, since, until }: DeadLetterFilter): boolean {
   return (
     (id === undefined || letter.id.equals(id)) &&
+    (parkedKeyId === undefined || letter.parkedKeyId.equals(parkedKeyId)) &&
     (topic === undefined || letter.topic === topic) &&
     (key === undefined || letter.key?.equals(key) === true) &&
     (type === undefined || letter.type === type) &&
