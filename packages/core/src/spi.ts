@@ -81,4 +81,13 @@ export type { Doom, TransactionResource, UnitOfWork, UnitOptions, UnitState } fr
 export { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './transaction/units/unit-settings.ts';
 export type { Delivery, WireHeader } from './transport/delivery.ts';
 export type { DeliveryBatch, MessageSource, SubscribeOptions, Subscription } from './transport/message-source.ts';
-export type { Publisher, PublishFailureKind, PublishReceipt, PublishRequest, TopicDescription, WireRecord } from './transport/publisher.ts';
+export type {
+  Publisher,
+  PublisherInspection,
+  PublishFailureKind,
+  PublishReceipt,
+  PublishRequest,
+  TopicDescription,
+  TopicInspection,
+  WireRecord,
+} from './transport/publisher.ts';

@@ -17,6 +17,7 @@ import {
   tablePrefix,
   text,
 } from '@txbox/core/spi';
+import { REFUSALS, type RefusalCode } from './doctor/refusals.ts';
 import type { OnPermanentFailure } from './sender.ts';
 import type { WakeOptions } from './wake-listener.ts';
 
@@ -66,8 +67,10 @@ export interface RelayOptions {
    * relays of a database. `false` deletes them. Default `false`.
    */
   readonly archive?: ArchiveOptions | false;
-  /** Codes of refusals that are overridden. Default: none. */
-  readonly accept?: readonly AcceptableCode[];
+  /** Topics that must be there when the relay starts. Those to which it published before are looked at anyway. Default: none. */
+  readonly topics?: readonly string[];
+  /** Codes of `REFUSALS` with which the relay starts nevertheless, or of which it does not warn. Default: none. */
+  readonly accept?: readonly RefusalCode[];
   /** Where services reach this relay to wake it; `false` = only services of this process do, all others wait for a poll. Default: a free port of the loopback. */
   readonly wake?: WakeOptions | false;
 }
@@ -84,12 +87,13 @@ export type RelaySettings = Omit<RelayOptions, 'database' | 'publisher' | 'table
 /** Options with their defaults. */
 export type ResolvedRelayOptions = Required<Omit<RelayOptions, 'retry'>> & { readonly retry: BackoffOptions };
 
-const ACCEPTABLE_CODES = ['SKIP_BREAKS_ORDER'] as const;
-
-/** A refusal that can be overridden by name. */
-export type AcceptableCode = (typeof ACCEPTABLE_CODES)[number];
-
 export const DEFAULT_LEASE_TTL_MS = 10_000;
+
+/** How long a stop waits for acknowledgements unless it is told otherwise. */
+export const DEFAULT_GRACE_MS = 10_000;
+
+/** What is refused for what it is or where it goes needs people: it is tried so much more slowly than what passes by itself. */
+export const SLOWER = { topic: 5, refused: 10 };
 
 const RETRY: BackoffOptions = { baseMs: 100, capMs: 10_000 };
 
@@ -143,7 +147,8 @@ export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: Opt
   retry: backoffOption(RETRY),
   onPermanentFailure: oneOf('park-key', 'hold', 'skip-message'),
   archive: archiveRule,
-  accept: listOf(oneOf(...ACCEPTABLE_CODES)),
+  topics: listOf(text),
+  accept: listOf(oneOf(...Object.keys(REFUSALS))),
   wake: wakeRule,
 };
 
@@ -173,6 +178,7 @@ export function resolveRelayOptions(options: RelayOptions): ResolvedRelayOptions
       retry: RETRY,
       onPermanentFailure: 'park-key',
       archive: false,
+      topics: [],
       accept: [],
       wake: {},
     },

@@ -10,7 +10,7 @@ import { LaneTable } from './lane-table.ts';
 import { ArchiveCleaner } from './maintenance/archive-cleaner.ts';
 import { Maintenance, type MaintenanceService } from './maintenance/maintenance.ts';
 import type { RelayEmitter, RelayEvents } from './relay-event.ts';
-import type { ResolvedRelayOptions } from './relay-options.ts';
+import { type ResolvedRelayOptions, SLOWER } from './relay-options.ts';
 import { MOST_HELD, type RelayReport } from './relay-report.ts';
 import { Sender } from './sender.ts';
 import { Settler } from './settler.ts';
@@ -30,8 +30,6 @@ const MAX_IN_FLIGHT_BYTES = 16_777_216;
 const MAINTENANCE_MS = { least: 1_000, most: 300_000, ofRetention: 0.1 };
 /** A failed pass of a loop is tried again after so long. */
 const LOOP_BACKOFF = { baseMs: 100, capMs: 2_000 };
-/** What is refused for what it is or where it goes needs people: it is tried more slowly than what passes by itself. */
-const SLOWER = { topic: 5, refused: 10 };
 
 /** Counters of a run. */
 export interface RelayCounts {
