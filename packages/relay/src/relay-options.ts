@@ -62,12 +62,23 @@ export interface RelayOptions {
    * `skip-message` makes it a dead letter and goes on with its key, which breaks the order and needs `SKIP_BREAKS_ORDER` in `accept`.
    */
   readonly onPermanentFailure?: OnPermanentFailure;
+  /**
+   * Keeps published messages in the table `txbox_archive` for `retentionMs` milliseconds, for `txbox replay`; the same in all
+   * relays of a database. `false` deletes them. Default `false`.
+   */
+  readonly archive?: ArchiveOptions | false;
   /** Topics that must be there when the relay starts. Those to which it published before are looked at anyway. Default: none. */
   readonly topics?: readonly string[];
   /** Codes of `REFUSALS` with which the relay starts nevertheless, or of which it does not warn. Default: none. */
   readonly accept?: readonly RefusalCode[];
   /** Where services reach this relay to wake it; `false` = only services of this process do, all others wait for a poll. Default: a free port of the loopback. */
   readonly wake?: WakeOptions | false;
+}
+
+/** How long published messages are kept. */
+export interface ArchiveOptions {
+  /** Milliseconds from publishing on. */
+  readonly retentionMs: number;
 }
 
 /** What the section `relay` of a configuration file holds. */
@@ -111,6 +122,16 @@ const wakeRule: OptionRule = (value) => {
   return undefined;
 };
 
+const archiveRule: OptionRule = (value) => {
+  if (value === false) return undefined;
+  const problem = objectValue(value);
+  if (problem !== undefined) return `${problem} { retentionMs } or false`;
+  const unknown = Object.keys(value as object).filter((name) => name !== 'retentionMs');
+  if (unknown.length > 0) return `has unknown properties ${unknown.join(', ')} (known: retentionMs)`;
+  const wrong = integerWithin(1)((value as Partial<ArchiveOptions>).retentionMs);
+  return wrong === undefined ? undefined : `needs retentionMs, which ${wrong}`;
+};
+
 /** The rules of {@link RelaySettings}. */
 export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule } = {
   leaseTtlMs: integerWithin(300),
@@ -125,6 +146,7 @@ export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: Opt
   maxBytes: integerWithin(1),
   retry: backoffOption(RETRY),
   onPermanentFailure: oneOf('park-key', 'hold', 'skip-message'),
+  archive: archiveRule,
   topics: listOf(text),
   accept: listOf(oneOf(...Object.keys(REFUSALS))),
   wake: wakeRule,
@@ -155,6 +177,7 @@ export function resolveRelayOptions(options: RelayOptions): ResolvedRelayOptions
       maxBytes: 67_108_864,
       retry: RETRY,
       onPermanentFailure: 'park-key',
+      archive: false,
       topics: [],
       accept: [],
       wake: {},
