@@ -4,9 +4,13 @@ import { SHARDS } from '@txbox/outbox/store';
 import { MemoryLeaseStore } from '@txbox/testing';
 import { describe, expect, it } from 'vitest';
 import type { Member, Membership } from '../src/membership.ts';
+import type { RelayReport } from '../src/relay-report.ts';
 import { ShardLeases } from '../src/shard-leases.ts';
 
 const TTL_MS = 10_000;
+const REPORT: RelayReport = {
+  ...{ published: 0, settled: 0, failedRequests: 0, orderAlarms: 0, parked: 0, rows: 0, bytes: 0, held: [], heldLanes: 0 },
+};
 /** What a statement takes. */
 const STATEMENT_MS = 2;
 
@@ -204,6 +208,7 @@ class World {
     const participant: Mutable<Participant> = {
       leases: new ShardLeases({
         self: { id, wakeHost: null, wakePort: null, version: '0' },
+        report: () => REPORT,
         leases: this.#slow(this.#store, (name) => {
           if (name === 'renew') {
             participant.renewals += 1;
@@ -317,6 +322,7 @@ class World {
           [...this.#members.values()].map(({ self, seenAt }) => ({ ...self, startedAt: '', alive: this.now - seenAt <= ttlMs })),
         ),
       forgetOld: () => Promise.resolve(),
+      reports: () => Promise.resolve(new Map()),
       leave: (id) => {
         this.#members.delete(id.toString('hex'));
         return Promise.resolve();
