@@ -21,8 +21,13 @@ const { values, positionals } = parseArgs({
     backlog: { type: 'string' },
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
 const sizes = Object.entries({ rounds: values.rounds, backlog: values.backlog }).filter(([, size]) => size !== undefined);
 const given: Partial<Record<string, number>> = Object.fromEntries(sizes.map(([name, size]) => [name, Number(size)]));
 const speed = values.quick ? 'quick' : 'usual';

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type EmptyDatabase, emptyDatabase, SERVERS } from './server.ts';
 
 const COMPONENTS = [outboxComponent, coreComponent];
-/** Every step of them, in order. */
-const STEPS = COMPONENTS.flatMap(({ name, migrations }) => migrations.map(({ version }) => [name, version]));
+/** Every step of them, the shared tables first. */
+const STEPS = [coreComponent, outboxComponent].flatMap(({ name, migrations }) => migrations.map(({ version }) => [name, version]));
 
 describe.each(SERVERS)('migrations on %s', (_name, variable, service) => {
   let server: EmptyDatabase;

@@ -39,6 +39,9 @@ describe.each(SERVERS)('a message that the broker refuses, on %s', (_name, varia
   it('parks its key: followers wait in order, also those of two relays and of later transactions; all others flow; a redrive mends it', async () => {
     const database = await serviceDatabase(variable, service);
     const topic = await newTopic(await bareAdmin(), 1, { 'max.message.bytes': String(LIMIT) });
+    const relays = [await startRelay(database), await startRelay(database)];
+    const events: unknown[] = [];
+    for (const relay of relays) relay.on('parked', ({ key, reason, keyGoesOn }) => events.push([String(key), reason.code, keyGoesOn]));
     await addNotes(
       database,
       topic,
@@ -48,9 +51,6 @@ describe.each(SERVERS)('a message that the broker refuses, on %s', (_name, varia
       { key: 'bad', text: 'bad 3' },
       { key: 'good', text: 'good 2' },
     );
-    const relays = [await startRelay(database), await startRelay(database)];
-    const events: unknown[] = [];
-    for (const relay of relays) relay.on('parked', ({ key, reason, keyGoesOn }) => events.push([String(key), reason.code, keyGoesOn]));
     await vi.waitFor(async () => expect(await database.pending()).toBe(0), PATIENCE);
     for (const n of [4, 5, 6]) await addNotes(database, topic, { key: 'bad', text: `bad ${n}` }, { key: 'good', text: `good ${n - 1}` });
     await Promise.all(relays.map((relay) => relay.whenIdle()));

@@ -9,7 +9,7 @@ export interface DrainSample {
 }
 
 /** Bytes. */
-export interface MemorySample {
+interface MemorySample {
   readonly rss: number;
   readonly heap: number;
   /** Buffers and the like. */

@@ -3,6 +3,7 @@ import { deadLettersListCommand } from './commands/dead-letters-list.ts';
 import { deadLettersRedriveCommand } from './commands/dead-letters-redrive.ts';
 import { deadLettersShowCommand } from './commands/dead-letters-show.ts';
 import { deadLettersDiscardCommand, deadLettersSkipCommand } from './commands/dead-letters-take-out.ts';
+import { relayDoctorCommand } from './commands/relay-doctor.ts';
 import { relayStartCommand } from './commands/relay-start.ts';
 import { relayStatusCommand } from './commands/relay-status.ts';
 
@@ -10,6 +11,7 @@ import { relayStatusCommand } from './commands/relay-status.ts';
 export const commands: readonly Command[] = [
   relayStartCommand,
   relayStatusCommand,
+  relayDoctorCommand,
   deadLettersListCommand,
   deadLettersShowCommand,
   deadLettersRedriveCommand,
@@ -20,7 +22,7 @@ export const commands: readonly Command[] = [
 /** What `txbox --help` says of the words before the last. */
 export const groups: Readonly<Record<string, string>> = {
   'dead-letters': 'Messages that were given up: see them, publish them after all, or let their keys go on without them.',
-  relay: 'Publishes the outbox: start a relay, or see what waits and who publishes it.',
+  relay: 'Publishes the outbox: start a relay, see what waits and who publishes it, or look at whether a relay may start here.',
 };
 
 /** The relay's tables belong to core and outbox. */

@@ -17,6 +17,7 @@ import {
   tablePrefix,
   text,
 } from '@txbox/core/spi';
+import { REFUSALS, type RefusalCode } from './doctor/refusals.ts';
 import type { OnPermanentFailure } from './sender.ts';
 import type { WakeOptions } from './wake-listener.ts';
 
@@ -61,10 +62,34 @@ export interface RelayOptions {
    * `skip-message` makes it a dead letter and goes on with its key, which breaks the order and needs `SKIP_BREAKS_ORDER` in `accept`.
    */
   readonly onPermanentFailure?: OnPermanentFailure;
-  /** Codes of refusals that are overridden. Default: none. */
-  readonly accept?: readonly AcceptableCode[];
+  /**
+   * Keeps published messages in the table `txbox_archive` for `retentionMs` milliseconds, for `txbox replay`; the same in all
+   * relays of a database. `false` deletes them. Default `false`.
+   */
+  readonly archive?: ArchiveOptions | false;
+  /**
+   * Discards dead letters that were parked `retentionMs` milliseconds ago, with an audit row each, and lets their keys go on; at
+   * least an hour. `false` keeps them until an operator decides. Default `false`.
+   */
+  readonly deadLetters?: DeadLetterOptions | false;
+  /** Topics that must be there when the relay starts. Those to which it published before are looked at anyway. Default: none. */
+  readonly topics?: readonly string[];
+  /** Codes of `REFUSALS` with which the relay starts nevertheless, or of which it does not warn. Default: none. */
+  readonly accept?: readonly RefusalCode[];
   /** Where services reach this relay to wake it; `false` = only services of this process do, all others wait for a poll. Default: a free port of the loopback. */
   readonly wake?: WakeOptions | false;
+}
+
+/** How long published messages are kept. */
+export interface ArchiveOptions {
+  /** Milliseconds from publishing on. */
+  readonly retentionMs: number;
+}
+
+/** How long dead letters are kept. */
+export interface DeadLetterOptions {
+  /** Milliseconds from parking on. */
+  readonly retentionMs: number;
 }
 
 /** What the section `relay` of a configuration file holds. */
@@ -73,12 +98,13 @@ export type RelaySettings = Omit<RelayOptions, 'database' | 'publisher' | 'table
 /** Options with their defaults. */
 export type ResolvedRelayOptions = Required<Omit<RelayOptions, 'retry'>> & { readonly retry: BackoffOptions };
 
-const ACCEPTABLE_CODES = ['SKIP_BREAKS_ORDER'] as const;
-
-/** A refusal that can be overridden by name. */
-export type AcceptableCode = (typeof ACCEPTABLE_CODES)[number];
-
 export const DEFAULT_LEASE_TTL_MS = 10_000;
+
+/** How long a stop waits for acknowledgements unless it is told otherwise. */
+export const DEFAULT_GRACE_MS = 10_000;
+
+/** What is refused for what it is or where it goes needs people: it is tried so much more slowly than what passes by itself. */
+export const SLOWER = { topic: 5, refused: 10 };
 
 const RETRY: BackoffOptions = { baseMs: 100, capMs: 10_000 };
 
@@ -107,6 +133,21 @@ const wakeRule: OptionRule = (value) => {
   return undefined;
 };
 
+function retentionRule(leastMs: number): OptionRule {
+  return (value) => {
+    if (value === false) return undefined;
+    const problem = objectValue(value);
+    if (problem !== undefined) return `${problem} { retentionMs } or false`;
+    const unknown = Object.keys(value as object).filter((name) => name !== 'retentionMs');
+    if (unknown.length > 0) return `has unknown properties ${unknown.join(', ')} (known: retentionMs)`;
+    const wrong = integerWithin(leastMs)((value as { retentionMs?: unknown }).retentionMs);
+    return wrong === undefined ? undefined : `needs retentionMs, which ${wrong}`;
+  };
+}
+
+/** Whoever operates a relay shall have seen a dead letter before it goes. */
+const LEAST_DEAD_LETTER_RETENTION_MS = 3_600_000;
+
 /** The rules of {@link RelaySettings}. */
 export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule } = {
   leaseTtlMs: integerWithin(300),
@@ -121,7 +162,10 @@ export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: Opt
   maxBytes: integerWithin(1),
   retry: backoffOption(RETRY),
   onPermanentFailure: oneOf('park-key', 'hold', 'skip-message'),
-  accept: listOf(oneOf(...ACCEPTABLE_CODES)),
+  archive: retentionRule(1),
+  deadLetters: retentionRule(LEAST_DEAD_LETTER_RETENTION_MS),
+  topics: listOf(text),
+  accept: listOf(oneOf(...Object.keys(REFUSALS))),
   wake: wakeRule,
 };
 
@@ -150,6 +194,9 @@ export function resolveRelayOptions(options: RelayOptions): ResolvedRelayOptions
       maxBytes: 67_108_864,
       retry: RETRY,
       onPermanentFailure: 'park-key',
+      archive: false,
+      deadLetters: false,
+      topics: [],
       accept: [],
       wake: {},
     },

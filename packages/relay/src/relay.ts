@@ -1,19 +1,9 @@
 import { createRequire } from 'node:module';
-import {
-  checkSchema,
-  coreComponent,
-  type Database,
-  isTxboxError,
-  Lifecycle,
-  type LifecycleState,
-  openDatabase,
-  systemClock,
-  TxboxError,
-} from '@txbox/core/spi';
-import { outboxComponent } from '@txbox/outbox/store';
+import { type Database, isTxboxError, Lifecycle, type LifecycleState, openDatabase, systemClock, TxboxError } from '@txbox/core/spi';
+import { examineStart } from './doctor/examination.ts';
 import { type HeldLane, heldLanes } from './held-lane.ts';
 import { RelayEmitter, type RelayEvents } from './relay-event.ts';
-import { type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
+import { DEFAULT_GRACE_MS, type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
 import { type RelayCounts, RelayRun } from './relay-run.ts';
 
 /** What a relay shows of itself. Counters begin when it is created. */
@@ -33,8 +23,9 @@ export interface RelayStatus extends Readonly<RelayCounts> {
 export interface Relay extends AsyncDisposable {
   /**
    * Takes its share of the shards and publishes until `stop`. Failures from then on are retried and shown by events, log
-   * and `status`. Rejects with `DATABASE_UNAVAILABLE`, `BROKER_UNAVAILABLE`, `SCHEMA_MISSING`, `SCHEMA_TOO_OLD`,
-   * `SCHEMA_TOO_NEW`; may be tried again then.
+   * and `status`. Rejects with `START_REFUSED` where a promise would not hold and that is not accepted (P-R14; `details.refusals`
+   * has all of them), with `DATABASE_UNAVAILABLE`, `BROKER_UNAVAILABLE`, `SCHEMA_MISSING`, `SCHEMA_TOO_OLD`, `SCHEMA_TOO_NEW`;
+   * may be tried again then.
    */
   start(): Promise<void>;
   /**
@@ -58,7 +49,6 @@ export interface Relay extends AsyncDisposable {
   on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): () => void;
 }
 
-const DEFAULT_GRACE_MS = 10_000;
 const { version: VERSION } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 /** Creates a relay; it does nothing before `start` or `runOnce`. Throws `OPTIONS_INVALID` with all problems at once. */
@@ -139,7 +129,7 @@ class RelayService implements Relay {
   }
 
   async #begin(): Promise<RelayRun> {
-    const { database, publisher, leaseTtlMs, tablePrefix, logger } = this.#options;
+    const { database, publisher, leaseTtlMs, logger } = this.#options;
     const opened =
       'session' in database
         ? database
@@ -147,11 +137,10 @@ class RelayService implements Relay {
     this.#database = opened;
     const session = await opened.session();
     try {
-      for (const component of [coreComponent, outboxComponent]) await checkSchema(session, component, tablePrefix);
+      await examineStart(session, this.#options, systemClock);
     } finally {
       await session.release();
     }
-    await publisher.connect();
     const run = new RelayRun(opened, this.#options, this.#events);
     this.#run = run;
     await run.start(VERSION);

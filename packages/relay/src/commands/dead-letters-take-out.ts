@@ -1,7 +1,7 @@
 import { type Command, systemClock } from '@txbox/core/spi';
 import { newTakeOut, takeOut } from '../dead-letters/take-out.ts';
 import { DEFAULT_LEASE_TTL_MS } from '../relay-options.ts';
-import { silenceMs } from '../silence.ts';
+import { givesUpAfterMs, silenceMs } from '../silence.ts';
 import { deliberateFilterOf } from './dead-letter-filter.ts';
 import { describeAge } from './dead-letter-scope.ts';
 import { describeStop, SENDING_OPTIONS, stopAsJson, withDeadLetterSending } from './dead-letter-sending.ts';
@@ -31,7 +31,7 @@ function takeOutCommand(action: keyof typeof WORDS): Command {
       withDeadLetterSending(context, { force: false }, async ({ letters, sender, publisher, actor, dryRun }) => {
         const { output, options, signal, config } = context;
         const ttlMs = (config as { relay?: { leaseTtlMs?: unknown } }).relay?.leaseTtlMs;
-        const quietMs = silenceMs(publisher, typeof ttlMs === 'number' ? ttlMs : DEFAULT_LEASE_TTL_MS);
+        const quietMs = silenceMs(typeof ttlMs === 'number' ? ttlMs : DEFAULT_LEASE_TTL_MS, await givesUpAfterMs(publisher, dryRun));
         const outcome = newTakeOut();
         try {
           const onWait = (ms: number): void =>
