@@ -5,9 +5,11 @@ import { createRelay } from '@txbox/relay';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { BROKERS, bareAdmin, newTopic } from '../faults/kafka-cluster.ts';
 import { addNotes, PATIENCE, startRelay, textsIn } from './note.ts';
+import { relayStatus } from './relay-status.ts';
 import { SERVERS, serviceDatabase } from './service-database.ts';
 
 const [, variable, service] = SERVERS[0];
+const LEASE_TTL_MS = 1_500;
 
 /** A key of that partition of `partitions`. */
 function keyOf(partition: number, partitions: number): string {
@@ -20,13 +22,16 @@ describe('a missing topic', () => {
     const admin = await bareAdmin();
     const there = await newTopic(admin, 2);
     const missing = `${there}-missing`;
-    const relay = await startRelay(database);
+    const relay = await startRelay(database, { leaseTtlMs: LEASE_TTL_MS });
     await addNotes(database, missing, { key: 'a', text: 'one' }, { key: 'a', text: 'two' }, { key: 'a', text: 'three' });
     await vi.waitFor(() => expect(relay.status().held).toMatchObject([{ topic: missing, rows: 3, code: 'TOPIC_MISSING' }]), PATIENCE);
     await addNotes(database, there, { key: 'a', text: 'flows' });
     await vi.waitFor(() => expect(relay.status().settled).toBe(1), PATIENCE);
     expect(relay.status().held).toMatchObject([{ topic: missing, code: 'TOPIC_MISSING' }]);
     expect(await database.pending()).toBe(3);
+    // Also from outside, by the relay's next report.
+    const reported = async (): Promise<unknown> => (await relayStatus(database.url, LEASE_TTL_MS)).relays[0]?.report?.held;
+    await vi.waitFor(async () => expect(await reported()).toMatchObject([{ topic: missing, rows: 3, code: 'TOPIC_MISSING' }]), PATIENCE);
     expect(await textsIn(there)).toEqual(['flows']);
     expect(await admin.listTopics()).not.toContain(missing);
 

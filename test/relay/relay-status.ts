@@ -4,7 +4,12 @@ import { commands } from '@txbox/relay/commands';
 /** What `txbox relay status --json` prints. */
 export interface PrintedStatus {
   readonly pending: { readonly rows: number; readonly bytes: number; readonly oldestAgeMs: number };
-  readonly relays: readonly { readonly id: string; readonly wake: string | null; readonly shards: readonly number[] }[];
+  readonly relays: readonly {
+    readonly id: string;
+    readonly wake: string | null;
+    readonly shards: readonly number[];
+    readonly report: { readonly held: readonly object[] } | null;
+  }[];
   readonly shardsWithoutRelay: readonly number[];
 }
 

@@ -11,9 +11,10 @@ const SCRAM_LOGIN = 'org.apache.kafka.common.security.scram.ScramLoginModule';
 /**
  * Listeners: PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, and PROXIEDn. The last are bound to one port and advertise another,
  * where a test puts its proxy: a client that bootstraps through the proxy then stays behind it. With `keeperPort` the
- * broker belongs to that ZooKeeper, else to a KRaft cluster of the nodes `ids`. `bind` is another address to listen on.
+ * broker belongs to that ZooKeeper, else to a KRaft cluster of the nodes `ids`. `bind` is another address to listen on;
+ * `settings` stand in the place of those here.
  */
-export function brokerProperties({ version, id, ids, portOf, proxiedListeners, logs, scram, keeperPort, bind }) {
+export function brokerProperties({ version, id, ids, portOf, proxiedListeners, logs, scram, keeperPort, bind, settings = {} }) {
   const at = (listener) => portOf(id, listener);
   const replication = Math.min(3, ids.length);
   const inSync = replication > 1 ? 2 : 1;
@@ -85,6 +86,7 @@ export function brokerProperties({ version, id, ids, portOf, proxiedListeners, l
     // A broker that was killed is let in again when the session of its former life is over.
     'broker.session.timeout.ms': 5000,
     'broker.heartbeat.interval.ms': 500,
+    ...settings,
   });
 }
 

@@ -19,10 +19,10 @@ const CLUSTER_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
 const FORMATTED = 'formatted';
 
 /**
- * A Kafka of one version: one node or three, `keeper: true` for ZooKeeper in the place of KRaft, and `proxied` listeners
- * a node for fault proxies.
+ * A Kafka of one version: one node or three, `keeper: true` for ZooKeeper in the place of KRaft, `proxied` listeners a
+ * node for fault proxies, and `settings` of the brokers in the place of ours.
  */
-export function kafka(name, version, { nodes = 1, keeper = false, proxied = 4 } = {}) {
+export function kafka(name, version, { nodes = 1, keeper = false, proxied = 4, settings = {} } = {}) {
   const folder = join(STATE, name);
   const template = `${jarsOf(version)}-data`;
   const ids = Array.from({ length: nodes }, (_, index) => index + 1);
@@ -37,7 +37,18 @@ export function kafka(name, version, { nodes = 1, keeper = false, proxied = 4 } 
 
   const propertiesOf = (id, ports, logs, bind) => {
     const portOf = (node, listener) => ports[portName(node, listener)];
-    return brokerProperties({ version, id, ids, portOf, proxiedListeners, logs, scram, keeperPort: keeper && ports[keeperPort], bind });
+    return brokerProperties({
+      version,
+      id,
+      ids,
+      portOf,
+      proxiedListeners,
+      logs,
+      scram,
+      keeperPort: keeper && ports[keeperPort],
+      bind,
+      settings,
+    });
   };
   const formatArguments = (properties) => {
     const users = ['SCRAM-SHA-256', 'SCRAM-SHA-512'].map((it) => `${it}=[name=${SASL.user},password=${SASL.password}]`);

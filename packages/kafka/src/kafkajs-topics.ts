@@ -38,6 +38,42 @@ export class TopicDirectory {
     });
   }
 
+  /** Replicas of the partition that has the fewest, of each topic. Rejects like {@link partitionsOf} when one of them cannot be seen. */
+  async replicasOf(topics: readonly string[]): Promise<Map<string, number>> {
+    return await this.#ask(
+      'Topics cannot be looked up',
+      async (admin) => {
+        const found = await admin.fetchTopicMetadata({ topics: [...topics] });
+        return new Map(found.topics.map(({ name, partitions }) => [name, Math.min(...partitions.map(({ replicas }) => replicas.length))]));
+      },
+      topics.join(', '),
+    );
+  }
+
+  /** Numbers of the brokers. Rejects with `BROKER_UNAVAILABLE`. */
+  async brokerIds(): Promise<number[]> {
+    return await this.#ask('No broker answers', async (admin) => (await admin.describeCluster()).brokers.map(({ nodeId }) => nodeId));
+  }
+
+  /**
+   * Settings of topics (type 2) or brokers (type 4) by resource; values that are set nowhere are the defaults. Rejects when one of
+   * them may not be looked at.
+   */
+  async settingsOf(type: 2 | 4, resources: readonly string[], names: readonly string[]): Promise<Map<string, ReadonlyMap<string, string>>> {
+    return await this.#ask('Settings cannot be looked at', async (admin) => {
+      const described = await admin.describeConfigs({
+        resources: resources.map((name) => ({ type, name, configNames: [...names] })),
+        includeSynonyms: false,
+      });
+      return new Map(
+        described.resources.map(({ resourceName, configEntries }) => [
+          resourceName,
+          new Map(configEntries.map(({ configName, configValue }) => [configName, configValue])),
+        ]),
+      );
+    });
+  }
+
   /** Where each partition of a topic begins and ends. Rejects like {@link partitionsOf}. */
   async boundsOf(topic: string): Promise<Map<number, LaneBounds>> {
     return await this.#askAbout(topic, async (admin) => {

@@ -1,14 +1,29 @@
 import { type Command, type ConfigSection, configSection, type MigrationComponent } from '@txbox/core/spi';
+import { deadLettersListCommand } from './commands/dead-letters-list.ts';
+import { deadLettersRedriveCommand } from './commands/dead-letters-redrive.ts';
+import { deadLettersShowCommand } from './commands/dead-letters-show.ts';
+import { deadLettersDiscardCommand, deadLettersSkipCommand } from './commands/dead-letters-take-out.ts';
+import { relayDoctorCommand } from './commands/relay-doctor.ts';
 import { relayStartCommand } from './commands/relay-start.ts';
 import { relayStatusCommand } from './commands/relay-status.ts';
 import { RELAY_SECTION } from './relay-options.ts';
 
-/** `txbox relay …`. */
-export const commands: readonly Command[] = [relayStartCommand, relayStatusCommand];
+/** `txbox relay …`, `txbox dead-letters …`. */
+export const commands: readonly Command[] = [
+  relayStartCommand,
+  relayStatusCommand,
+  relayDoctorCommand,
+  deadLettersListCommand,
+  deadLettersShowCommand,
+  deadLettersRedriveCommand,
+  deadLettersDiscardCommand,
+  deadLettersSkipCommand,
+];
 
 /** What `txbox --help` says of the words before the last. */
 export const groups: Readonly<Record<string, string>> = {
-  relay: 'Publishes the outbox: start a relay, or see what waits and who publishes it.',
+  'dead-letters': 'Messages that were given up: see them, publish them after all, or let their keys go on without them.',
+  relay: 'Publishes the outbox: start a relay, see what waits and who publishes it, or look at whether a relay may start here.',
 };
 
 /** Sections of the configuration: rules, defaults and what holds between options, declared once. */

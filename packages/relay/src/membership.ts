@@ -1,3 +1,5 @@
+import type { RelayReport } from './relay-report.ts';
+
 /** A relay process as the others see it. */
 export interface Member {
   /** Sixteen bytes. */
@@ -15,11 +17,13 @@ export interface Member {
  * All times are the database's.
  */
 export interface Membership {
-  /** Notes that this relay lives. */
-  seen(self: Omit<Member, 'startedAt'>): Promise<void>;
+  /** Notes that this relay lives, and what it says of itself, where the tables have room for it. */
+  seen(self: Omit<Member, 'startedAt'>, report: RelayReport): Promise<void>;
   /** Everybody; `alive` = seen within the last `ttlMs`. */
   list(ttlMs: number): Promise<readonly (Member & { readonly alive: boolean })[]>;
   /** Removes those who have not been seen for very long. */
   forgetOld(ttlMs: number): Promise<void>;
   leave(id: Buffer): Promise<void>;
+  /** The last report of each relay, by its id in hexadecimal. */
+  reports(): Promise<ReadonlyMap<string, RelayReport>>;
 }

@@ -15,11 +15,12 @@ import {
   objectValue,
   objectWith,
   oneOf,
+  orFalse,
   type Publisher,
-  shaped,
   tablePrefix,
   text,
 } from '@txbox/core/spi';
+import { REFUSALS, type RefusalCode } from './doctor/refusals.ts';
 import type { OnPermanentFailure } from './sender.ts';
 import type { WakeOptions } from './wake-listener.ts';
 
@@ -64,10 +65,34 @@ export interface RelayOptions {
    * `skip-message` makes it a dead letter and goes on with its key, which breaks the order and needs `SKIP_BREAKS_ORDER` in `accept`.
    */
   readonly onPermanentFailure?: OnPermanentFailure;
-  /** Codes of refusals that are overridden. Default: none. */
-  readonly accept?: readonly AcceptableCode[];
+  /**
+   * Keeps published messages in the table `txbox_archive` for `retentionMs` milliseconds; the same in all
+   * relays of a database. `false` deletes them. Default `false`.
+   */
+  readonly archive?: ArchiveOptions | false;
+  /**
+   * Discards dead letters that were parked `retentionMs` milliseconds ago, with an audit row each, and lets their keys go on; at
+   * least an hour. `false` keeps them until an operator decides. Default `false`.
+   */
+  readonly deadLetters?: DeadLetterOptions | false;
+  /** Topics that must be there when the relay starts. Those to which it published before are looked at anyway. Default: none. */
+  readonly topics?: readonly string[];
+  /** Codes of `REFUSALS` with which the relay starts nevertheless, or of which it does not warn. Default: none. */
+  readonly accept?: readonly RefusalCode[];
   /** Where services reach this relay to wake it; `false` = only services of this process do, all others wait for a poll. Default: a free port of the loopback. */
   readonly wake?: WakeOptions | false;
+}
+
+/** How long published messages are kept. */
+export interface ArchiveOptions {
+  /** Milliseconds from publishing on. */
+  readonly retentionMs: number;
+}
+
+/** How long dead letters are kept. */
+export interface DeadLetterOptions {
+  /** Milliseconds from parking on. */
+  readonly retentionMs: number;
 }
 
 /** What the section `relay` of a configuration file holds. */
@@ -76,13 +101,13 @@ export type RelaySettings = Omit<RelayOptions, 'database' | 'publisher' | 'table
 /** Options with their defaults. */
 export type ResolvedRelayOptions = Required<Omit<RelayOptions, 'retry'>> & { readonly retry: BackoffOptions };
 
-/** Codes that `accept` takes. */
-export const ACCEPTABLE_CODES = ['SKIP_BREAKS_ORDER'] as const;
-
-/** A refusal that can be overridden by name. */
-export type AcceptableCode = (typeof ACCEPTABLE_CODES)[number];
-
 export const DEFAULT_LEASE_TTL_MS = 10_000;
+
+/** How long a stop waits for acknowledgements unless it is told otherwise. */
+export const DEFAULT_GRACE_MS = 10_000;
+
+/** What is refused for what it is or where it goes needs people: it is tried so much more slowly than what passes by itself. */
+export const SLOWER = { topic: 5, refused: 10 };
 
 const RETRY: BackoffOptions = { baseMs: 100, capMs: 10_000 };
 
@@ -96,14 +121,12 @@ const databaseRule: OptionRule = (value) => {
   return text(url) === undefined ? undefined : 'needs a url';
 };
 
-const wakeObject = objectOf<WakeOptions>('{ host, port, advertisedHost } or false', {
-  rules: { host: text, port: integerWithin(0, 65_535), advertisedHost: text },
-  optional: ['host', 'port', 'advertisedHost'],
-});
+function retentionRule(leastMs: number): OptionRule {
+  return orFalse(objectOf('{ retentionMs } or false', { rules: { retentionMs: integerWithin(leastMs) } }));
+}
 
-const wakeRule: OptionRule = shaped({ anyOf: [{ enum: [false] }, wakeObject.shape ?? {}] }, (value) =>
-  value === false ? undefined : wakeObject(value),
-);
+/** Whoever operates a relay shall have seen a dead letter before it goes. */
+const LEAST_DEAD_LETTER_RETENTION_MS = 3_600_000;
 
 /** The rules of {@link RelaySettings}. */
 export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule } = {
@@ -119,8 +142,16 @@ export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: Opt
   maxBytes: integerWithin(1),
   retry: backoffOption(RETRY),
   onPermanentFailure: oneOf('park-key', 'hold', 'skip-message'),
-  accept: listOf(oneOf(...ACCEPTABLE_CODES)),
-  wake: wakeRule,
+  archive: retentionRule(1),
+  deadLetters: retentionRule(LEAST_DEAD_LETTER_RETENTION_MS),
+  topics: listOf(text),
+  accept: listOf(oneOf(...Object.keys(REFUSALS))),
+  wake: orFalse(
+    objectOf<WakeOptions>('{ host, port, advertisedHost } or false', {
+      rules: { host: text, port: integerWithin(0, 65_535), advertisedHost: text },
+      optional: ['host', 'port', 'advertisedHost'],
+    }),
+  ),
 };
 
 /** The section `relay`: what {@link RelaySettings} may hold, what is assumed, and what must fit together. */
@@ -139,6 +170,9 @@ export const RELAY_SECTION: OptionChecks<RelaySettings> = {
     maxBytes: 67_108_864,
     retry: RETRY,
     onPermanentFailure: 'park-key',
+    archive: false,
+    deadLetters: false,
+    topics: [],
     accept: [],
     wake: {},
   },

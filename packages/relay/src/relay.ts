@@ -1,33 +1,10 @@
 import { createRequire } from 'node:module';
-import {
-  checkSchema,
-  coreComponent,
-  type Database,
-  isTxboxError,
-  Lifecycle,
-  type LifecycleState,
-  openDatabase,
-  systemClock,
-  TxboxError,
-} from '@txbox/core/spi';
-import { outboxComponent } from '@txbox/outbox/store';
+import { type Database, isTxboxError, Lifecycle, type LifecycleState, openDatabase, systemClock, TxboxError } from '@txbox/core/spi';
+import { examineStart } from './doctor/examination.ts';
+import { type HeldLane, heldLanes } from './held-lane.ts';
 import { RelayEmitter, type RelayEvents } from './relay-event.ts';
-import { type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
+import { DEFAULT_GRACE_MS, type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
 import { type RelayCounts, RelayRun } from './relay-run.ts';
-
-/** What a lane or topic that does not move waits for. */
-export interface HeldLane {
-  readonly topic: string;
-  /** Left out when the whole topic is held. */
-  readonly partition?: number;
-  /** Events in memory that wait here; more may wait in the database. */
-  readonly rows: number;
-  /** An error code of the framework, or the foreign error's own. */
-  readonly code: string;
-  readonly message: string;
-  readonly attempts: number;
-  readonly retryInMs: number;
-}
 
 /** What a relay shows of itself. Counters begin when it is created. */
 export interface RelayStatus extends Readonly<RelayCounts> {
@@ -46,8 +23,9 @@ export interface RelayStatus extends Readonly<RelayCounts> {
 export interface Relay extends AsyncDisposable {
   /**
    * Takes its share of the shards and publishes until `stop`. Failures from then on are retried and shown by events, log
-   * and `status`. Rejects with `DATABASE_UNAVAILABLE`, `BROKER_UNAVAILABLE`, `SCHEMA_MISSING`, `SCHEMA_TOO_OLD`,
-   * `SCHEMA_TOO_NEW`; may be tried again then.
+   * and `status`. Rejects with `START_REFUSED` where a promise would not hold and that is not accepted (P-R14; `details.refusals`
+   * has all of them), with `DATABASE_UNAVAILABLE`, `BROKER_UNAVAILABLE`, `SCHEMA_MISSING`, `SCHEMA_TOO_OLD`, `SCHEMA_TOO_NEW`;
+   * may be tried again then.
    */
   start(): Promise<void>;
   /**
@@ -71,7 +49,6 @@ export interface Relay extends AsyncDisposable {
   on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): () => void;
 }
 
-const DEFAULT_GRACE_MS = 10_000;
 const { version: VERSION } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 /** Creates a relay; it does nothing before `start` or `runOnce`. Throws `OPTIONS_INVALID` with all problems at once. */
@@ -143,7 +120,7 @@ class RelayService implements Relay {
       rows,
       bytes,
       ...sum(this.#before, run?.counts()),
-      held: run ? heldLanes(run) : [],
+      held: run ? heldLanes(run.lanes, systemClock.monotonic()) : [],
     };
   }
 
@@ -152,7 +129,7 @@ class RelayService implements Relay {
   }
 
   async #begin(): Promise<RelayRun> {
-    const { database, publisher, leaseTtlMs, tablePrefix, logger } = this.#options;
+    const { database, publisher, leaseTtlMs, logger } = this.#options;
     const opened =
       'session' in database
         ? database
@@ -160,11 +137,10 @@ class RelayService implements Relay {
     this.#database = opened;
     const session = await opened.session();
     try {
-      for (const component of [coreComponent, outboxComponent]) await checkSchema(session, component, tablePrefix);
+      await examineStart(session, this.#options, systemClock);
     } finally {
       await session.release();
     }
-    await publisher.connect();
     const run = new RelayRun(opened, this.#options, this.#events);
     this.#run = run;
     await run.start(VERSION);
@@ -211,27 +187,6 @@ class RelayService implements Relay {
 
 /** P-R13. */
 const LOCK_WAIT_MS = 1_000;
-
-function heldLanes({ lanes }: RelayRun): HeldLane[] {
-  const now = systemClock.monotonic();
-  const inMs = (at: number): number => Math.max(0, Math.ceil(at - now));
-  const found: HeldLane[] = [];
-  for (const topic of lanes.topics) {
-    if (topic.reason) {
-      const rows = [...topic.all()].reduce((sum, lane) => sum + lane.size, 0);
-      const { code, message } = topic.reason;
-      found.push({ topic: topic.topic, rows, code, message, attempts: topic.attempts, retryInMs: inMs(topic.retryAt) });
-      continue;
-    }
-    for (const lane of topic.lanes.values()) {
-      if (!lane.reason) continue;
-      const { code, message } = lane.reason;
-      const { partition, size, attempts, retryAt } = lane;
-      found.push({ topic: topic.topic, partition, rows: size, code, message, attempts, retryInMs: inMs(retryAt) });
-    }
-  }
-  return found;
-}
 
 function sum(one: RelayCounts, other: RelayCounts | undefined): RelayCounts {
   if (!other) return { ...one };

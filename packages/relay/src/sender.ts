@@ -1,9 +1,5 @@
 import {
-  CLOUD_EVENTS_HEADER,
   type Clock,
-  decodeHeaders,
-  HEADER,
-  headerOf,
   isTxboxError,
   type Logger,
   messageIdFromBytes,
@@ -11,15 +7,16 @@ import {
   type PublishFailureKind,
   parkingReason,
   TxboxError,
-  type WireHeader,
   type WireRecord,
 } from '@txbox/core/spi';
 import type { OutboxParker, OutboxReader, TopicPins } from '@txbox/outbox/store';
 import { describeError } from './foreign-error.ts';
 import type { HoldReason } from './lane.ts';
 import type { LaneTable, TopicLanes } from './lane-table.ts';
+import { pinnedPartitions } from './pinned-partitions.ts';
 import type { RelayEmitter } from './relay-event.ts';
 import type { QueuedRow, RelayLane } from './shard-queue.ts';
+import { wireRecord } from './wire-record.ts';
 
 /** What a sender works with. */
 export interface SenderPlan {
@@ -124,7 +121,7 @@ export class Sender {
     for (const queued of rows) {
       const value = queued.row.payload ?? loaded?.get(queued);
       // Gone from the outbox: another relay published and settled it, or an operator took it away.
-      if (value !== undefined) records.push({ key: queued.row.key, value, headers: headersOf(queued) });
+      if (value !== undefined) records.push(wireRecord(queued.row, value));
     }
     if (records.length === 0) return;
     const receipt = await this.#plan.publisher.publish({ topic, partition, records });
@@ -189,7 +186,8 @@ export class Sender {
       events.emit('failed', { what: 'park', code, message });
       return false;
     }
-    lanes.giveUp(lane, queued, !keyGoesOn);
+    // A number's gap marker stands in the message's place: what follows is read again, behind it.
+    lanes.giveUp(lane, queued, !keyGoesOn || row.sequence !== null);
     this.parked += 1;
     const id = messageIdFromBytes(row.id);
     logger.error({ topic, partition, id, code: reason.code, attempts, keyGoesOn, reason: reason.message }, 'A message is a dead letter.');
@@ -201,15 +199,7 @@ export class Sender {
   async #ask(topic: TopicLanes): Promise<void> {
     const { publisher, pins, lanes, events, onProgress } = this.#plan;
     try {
-      const { partitions } = await publisher.describeTopic(topic.topic);
-      const pinned = await pins.pin(topic.topic, partitions);
-      if (partitions < pinned) {
-        throw new TxboxError(
-          'TOPIC_SHRUNK',
-          `Topic ${topic.topic} has ${partitions} partitions, fewer than the ${pinned} that its keys were spread over. Give it ${pinned} again.`,
-          { details: { topic: topic.topic, partitions, pinned } },
-        );
-      }
+      const pinned = await pinnedPartitions(publisher, pins, topic.topic);
       const wasHeld = topic.reason !== undefined;
       lanes.resolve(topic, pinned);
       if (wasHeld) events.emit('recovered', { topic: topic.topic });
@@ -263,14 +253,4 @@ export class Sender {
     if (!Number.isFinite(at)) return;
     this.#timer = setTimeout(() => this.pump(), Math.max(1, Math.ceil(at - now)));
   }
-}
-
-/** Wire headers as `add` encoded them, and the sequence number, which is known only after the INSERT (P-T5). */
-function headersOf({ row }: QueuedRow): readonly WireHeader[] {
-  const headers = decodeHeaders(row.headers);
-  if (row.sequence !== null) {
-    const cloudEvent = headerOf(headers, CLOUD_EVENTS_HEADER.id) !== undefined;
-    headers.push([cloudEvent ? CLOUD_EVENTS_HEADER.sequence : HEADER.sequence, Buffer.from(String(row.sequence))]);
-  }
-  return headers;
 }

@@ -1,11 +1,14 @@
 import type { Clock, LeaseStore } from '@txbox/core/spi';
 import { SHARD_SCOPE, SHARDS } from '@txbox/outbox/store';
 import type { Member, Membership } from './membership.ts';
+import type { RelayReport } from './relay-report.ts';
 import { balance } from './shard-balance.ts';
 
 /** What keeping leases works with. */
 export interface ShardLeasesPlan {
   readonly self: Omit<Member, 'startedAt'>;
+  /** What this relay says of itself. */
+  readonly report: () => RelayReport;
   readonly leases: LeaseStore;
   readonly membership: Membership;
   readonly clock: Clock;
@@ -19,7 +22,7 @@ export interface ShardLeasesPlan {
 }
 
 /** How often wishes of others are looked for; and how often while shards are on their way from or to this relay. */
-const LOOK_MS = 1_000;
+const LOOK_MS = 500;
 const MOVING_LOOK_MS = 150;
 
 /**
@@ -40,7 +43,6 @@ export class ShardLeases {
   #living: ReadonlySet<string> = new Set();
   #renewAt = 0;
   #trustedUntil = 0;
-  #wanting = false;
   #ready = false;
 
   constructor(plan: ShardLeasesPlan) {
@@ -63,13 +65,12 @@ export class ShardLeases {
     if (!this.#ready) await leases.ensure(SHARD_SCOPE, SHARDS);
     this.#ready = true;
     if (clock.monotonic() >= this.#renewAt) await this.#renew();
-    const { take, handOver, want, unwant } = await this.#decide();
+    const { take, handOver, want, unwant, awaits } = await this.#decide();
     for (const shard of take) await this.#take(shard);
     for (const shard of want) await leases.want({ scope: SHARD_SCOPE, slot: shard }, this.#plan.self.id);
     for (const shard of unwant) await leases.want({ scope: SHARD_SCOPE, slot: shard }, null);
     for (const shard of handOver) this.#handOver(shard);
-    this.#wanting = want.length > 0;
-    const lookMs = Math.min(ttlMs / 3, this.#wanting || this.#draining.size > 0 ? MOVING_LOOK_MS : LOOK_MS);
+    const lookMs = Math.min(ttlMs / 3, awaits || this.#draining.size > 0 ? MOVING_LOOK_MS : LOOK_MS);
     return Math.max(0, Math.min(lookMs, this.#renewAt - clock.monotonic()));
   }
 
@@ -83,9 +84,9 @@ export class ShardLeases {
   }
 
   async #renew(): Promise<void> {
-    const { self, leases, membership, clock, ttlMs, onLost, onRenewed } = this.#plan;
+    const { self, report, leases, membership, clock, ttlMs, onLost, onRenewed } = this.#plan;
     const sentAt = clock.monotonic();
-    await membership.seen(self);
+    await membership.seen(self, report());
     const held = [...this.#held].map(([slot, epoch]) => ({ slot, epoch }));
     const kept = new Set(await leases.renew(SHARD_SCOPE, held, self.id, ttlMs));
     for (const { slot, epoch } of held) {

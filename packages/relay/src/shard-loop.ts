@@ -27,7 +27,7 @@ export interface ShardLoopPlan {
   readonly maxBytes: number;
 }
 
-/** Positions that one dirty look shows of a shard. */
+/** Positions that one dirty look shows of a shard of which rows were left out of memory: the low mark may pass those. */
 const LOOK_POSITIONS = 2_000;
 /** Least and longest pause between two looks. */
 const LOOK_MIN_MS = 200;
@@ -69,7 +69,7 @@ export class ShardLoop {
   /** True when nothing is in memory and no shard is known to have more. */
   get isEmpty(): boolean {
     for (const queue of this.#queues.values()) {
-      if (queue.more || queue.size > 0 || queue.acknowledged > 0 || queue.hasParked || queue.lowestLeftOut !== undefined) return false;
+      if (queue.more || queue.size > 0 || queue.acknowledged > 0 || queue.parkedRows > 0 || queue.lowestLeftOut !== undefined) return false;
     }
     return true;
   }
@@ -170,10 +170,16 @@ export class ShardLoop {
     this.#lookAt = now + this.#lookEveryMs;
     this.#lookEveryMs = Math.min(LOOK_MAX_MS, this.#lookEveryMs * 2);
     if (looks.length === 0) return;
-    const answers = await reader.dirtyPositions(looks.map(({ queue, look }) => ({ shard: queue.shard, ...look, limit: LOOK_POSITIONS })));
+    // Where nothing was left out, the first row that there is ends the look, and a backlog need not be listed for it.
+    const asked = looks.map(({ queue, look }) => ({
+      shard: queue.shard,
+      ...look,
+      limit: queue.lowestLeftOut === undefined ? 1 : LOOK_POSITIONS,
+    }));
+    const answers = await reader.dirtyPositions(asked);
     for (const [index, { queue, look }] of looks.entries()) {
       const positions = answers[index] ?? [];
-      queue.lowMark.dirtyLook(look, positions, positions.length < LOOK_POSITIONS);
+      queue.lowMark.dirtyLook(look, positions, positions.length < (asked[index]?.limit ?? 0));
       this.#due.add(queue.shard);
     }
   }
@@ -222,7 +228,7 @@ export class ShardLoop {
     const poll = clock.monotonic() >= this.#pollAt;
     const queues = [...this.#queues.values()];
     const needs = this.#needs(poll);
-    const held = queues.reduce((sum, queue) => sum + queue.size, 0);
+    const held = queues.reduce((sum, queue) => sum + queue.size + queue.parkedRows, 0);
     const heldBytes = queues.reduce((sum, queue) => sum + queue.heldBytes, 0);
     const budget = { pageRows, freeRows: maxRows - held, freeBytes: maxBytes - heldBytes, averageBytes: this.#averageBytes };
     const plan = planRead(needs, budget);
@@ -241,7 +247,7 @@ export class ShardLoop {
     }
     lanes.review(clock.monotonic());
     onRows();
-    if (sent.some(({ queue }) => queue.hasParked)) onParked();
+    if (sent.some(({ queue }) => queue.parkedRows > 0)) onParked();
     for (const resolve of fullReads) resolve();
     return true;
   }

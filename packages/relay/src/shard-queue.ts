@@ -144,11 +144,12 @@ export class ShardQueue {
     return this.#leftOut.size === 0 ? undefined : Math.min(...this.#leftOut.values());
   }
 
-  get hasParked(): boolean {
-    return this.#parked.size > 0;
+  /** Rows of parked keys that wait to be moved. */
+  get parkedRows(): number {
+    return this.#parked.size;
   }
 
-  /** Rows of parked keys that wait to be moved, ascending. */
+  /** The same rows, ascending. */
   get parked(): readonly RowHead[] {
     return [...this.#parked.values()].sort((a, b) => a.position - b.position);
   }

@@ -83,6 +83,15 @@ class SqlDeadLetterStore implements DeadLetterStore {
     );
   }
 
+  async refused({ id, publishedAt }: DeadLetterHead, reason: string): Promise<void> {
+    await this.#with((session) =>
+      session.execute(
+        `UPDATE ${this.#tables.deadLetter} SET attempts = attempts + 1, reason = ?, original_published_at = ? WHERE scope = ? AND message_id = ?`,
+        [reason, publishedAt, this.#scope, id],
+      ),
+    );
+  }
+
   remove(letters: readonly DeadLetterHead[], note: AuditNote): Promise<number> {
     return this.#decide(letters[0]?.parkedKeyId, async (session) => {
       let removed = 0;
@@ -223,9 +232,13 @@ function headOf(row: SqlRow): DeadLetterHead {
 
 const LIKE_SPECIAL = /[|%_]/g;
 
-function conditionsOf({ id, topic, key, type, reason, since, until }: DeadLetterFilter): { where: string; values: SqlValue[] } {
+function conditionsOf({ id, parkedKeyId, topic, key, type, reason, since, until }: DeadLetterFilter): {
+  where: string;
+  values: SqlValue[];
+} {
   const conditions: readonly (readonly [string, SqlValue | undefined])[] = [
     ['d.message_id = ?', id],
+    ['d.parked_key_id = ?', parkedKeyId],
     ['d.topic = ?', topic],
     ['d.message_key = ?', key],
     ['d.type = ?', type],

@@ -2,6 +2,8 @@
 export interface DeadLetterFilter {
   /** Sixteen bytes: the message itself. */
   readonly id?: Buffer;
+  /** Sixteen bytes: those that wait for one key's turn. */
+  readonly parkedKeyId?: Buffer;
   readonly topic?: string;
   readonly key?: Buffer;
   readonly type?: string;
@@ -77,6 +79,8 @@ export interface DeadLetterStore {
   find(id: Buffer): Promise<DeadLetter | undefined>;
   /** Notes that these letters of one key are about to be sent: `quietMs` begins again, and they may have been published from now on. */
   beginSending(letters: readonly DeadLetterHead[]): Promise<void>;
+  /** Notes that a letter was refused once more, for certain: one more attempt, for this reason; `publishedAt` is as it was before. */
+  refused(letter: DeadLetterHead, reason: string): Promise<void>;
   /** Removes letters of one key, with an audit row for each that was there; returns how many were. */
   remove(letters: readonly DeadLetterHead[], note: AuditNote): Promise<number>;
   /**

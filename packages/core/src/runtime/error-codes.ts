@@ -56,6 +56,7 @@ export const ERROR_CODES = {
   TOPIC_NOT_AUTHORIZED: { retryable: false },
   TOPIC_SHRUNK: { retryable: false },
   PUBLISH_REJECTED: { retryable: false },
+  DEAD_LETTER_MISSING: { retryable: false },
   PUBLISH_UNKNOWN: { retryable: true },
   // Consuming
   HANDLER_INVALID: { retryable: false },
@@ -66,6 +67,7 @@ export const ERROR_CODES = {
   ASSIGNMENT_LOST: { retryable: true },
   MESSAGE_IN_PROGRESS: { retryable: true },
   // Lifecycle
+  START_REFUSED: { retryable: false },
   ALREADY_STARTED: { retryable: false },
   STOPPED: { retryable: false },
 } as const;

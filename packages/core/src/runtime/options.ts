@@ -160,6 +160,11 @@ export function objectOf<T extends object>(what: string, checks: OptionChecks<T>
   });
 }
 
+/** What may be switched off by `false`. */
+export function orFalse(rule: OptionRule): OptionRule {
+  return shaped({ anyOf: [{ enum: [false] }, rule.shape ?? {}] }, (value) => (value === false ? undefined : rule(value)));
+}
+
 /** A logger by its methods. */
 export const loggerLike: OptionRule = objectWith('debug', 'info', 'warn', 'error');
 

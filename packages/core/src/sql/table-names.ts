@@ -14,6 +14,7 @@ const NAMES = {
   audit: 'audit',
   outbox: 'outbox',
   relay: 'relay',
+  relayReport: 'relay_report',
   sequence: 'sequence',
   idempotency: 'idempotency',
   topic: 'topic',

@@ -27,6 +27,35 @@ export interface TopicDescription {
   readonly partitions: number;
 }
 
+/** A topic as far as the safety of its records goes. What could not be seen is left out, and named in `unchecked` when that matters. */
+export interface TopicInspection {
+  readonly topic: string;
+  /** `missing` and `not-authorized` topics have no further facts. */
+  readonly state: 'there' | 'missing' | 'not-authorized';
+  /** Replicas of a record; of the partition that has the fewest. */
+  readonly replicas?: number;
+  /** Replicas in sync without which the broker refuses records. */
+  readonly minInSyncReplicas?: number;
+  /** Whether a replica that lacks acknowledged records may become the leader. */
+  readonly uncleanElection?: boolean;
+  /** The largest batch of records that the broker takes for this topic, bytes. */
+  readonly maxBatchBytes?: number;
+}
+
+/** What a publisher knows of its own settings and of the broker's that decide whether an acknowledged record is safe. */
+export interface PublisherInspection {
+  /** Replicas that must have a record before it counts as stored; −1 = all in sync. */
+  readonly acks: number;
+  /** How long after `publish` was called the client itself may still be sending that request, milliseconds: its own retries count. */
+  readonly givesUpAfterMs: number;
+  /** Whether the broker makes topics that somebody asks for. Left out where that could not be seen, or means nothing. */
+  readonly createsTopics?: boolean;
+  /** In the order in which they were asked for. */
+  readonly topics: readonly TopicInspection[];
+  /** What could not be seen, and why: a right to look at settings is often not granted. */
+  readonly unchecked: readonly { readonly what: string; readonly reason: string }[];
+}
+
 /**
  * How a failed request is to be treated (P-R10).
  *
@@ -52,13 +81,16 @@ export interface Publisher {
   readonly name: string;
   /** The largest record (key, value and headers) this broker takes, bytes; what is larger is split off and fails alone. */
   readonly maxRecordBytes: number;
-  /** Longest time, milliseconds, for which a request may still reach the log after it was sent: retries inside the client count. Default 60,000. */
-  readonly settlesWithinMs?: number;
   /** Opens connections. Rejects with `BROKER_UNAVAILABLE` when no broker answers; may be called again afterwards. */
   connect(): Promise<void>;
   /** Rejects with `TOPIC_MISSING`, `TOPIC_NOT_AUTHORIZED` or `BROKER_UNAVAILABLE`. Asks the broker each time. */
   describeTopic(topic: string): Promise<TopicDescription>;
   publish(request: PublishRequest): Promise<PublishReceipt>;
+  /**
+   * Looks at what makes acknowledged records safe; changes nothing and creates no topic. Rejects with `BROKER_UNAVAILABLE`
+   * only; what may not be looked at stands in `unchecked`. A publisher without it is not checked.
+   */
+  inspect?(topics: readonly string[]): Promise<PublisherInspection>;
   /** What an error thrown by `publish` or `describeTopic` means. Total: an unknown error is `transient`. */
   classify(error: unknown): PublishFailureKind;
   /** Closes connections; requests in flight settle first or reject. May be called twice. */

@@ -6,6 +6,7 @@ import {
   type OptionChecks,
   oneOf,
   type Publisher,
+  type PublisherInspection,
   type PublishReceipt,
   type PublishRequest,
   type TopicDescription,
@@ -18,6 +19,7 @@ import { ClientSlot, type NewClient } from '../client-slot.ts';
 import { CONNECTION_DEFAULTS, connectionRules, type KafkaConnectionOptions, type ResolvedConnection } from '../kafka-options.ts';
 import { CLIENT_RETRY, createClient, loadKafkajs } from '../kafkajs-client.ts';
 import { classify, isStaleClient, reasonOf, topicErrorOf, unavailable } from '../kafkajs-errors.ts';
+import { givesUpAfterMs, inspectTopics } from '../kafkajs-inspection.ts';
 import { Sockets } from '../kafkajs-sockets.ts';
 import { TopicDirectory } from '../kafkajs-topics.ts';
 
@@ -55,8 +57,8 @@ export const KAFKAJS_OPTIONS: OptionChecks<Resolved> = {
  *
  * kafkajs's `idempotent` mode is never used: it acknowledges batches it has not written after it gave up on one, and
  * loses acknowledged records among concurrent requests (P-R5). What a lost acknowledgement leaves is a duplicate.
- * After `(1 + 3) × (connectionTimeoutMs + requestTimeoutMs)` and a few seconds nothing of a failed request is on its
- * way any more.
+ * After `(1 + 3) × (connectionTimeoutMs + requestTimeoutMs)` and three seconds (`inspect` tells it as `givesUpAfterMs`) nothing
+ * of a failed request is on its way any more.
  *
  * Every topic has a producer of its own, hence connections of its own to the brokers that lead its partitions: kafkajs
  * asks about all topics of a producer at once, and one that is gone or without a leader spoils the answer for all.
@@ -66,6 +68,9 @@ export const KAFKAJS_OPTIONS: OptionChecks<Resolved> = {
 export function kafkajs(options: KafkajsPublisherOptions): Publisher {
   return new KafkajsPublisher(checkOptions<Resolved>('kafkajs', options, KAFKAJS_OPTIONS));
 }
+
+/** All replicas in sync. */
+const ACKS = -1;
 
 /** `CompressionTypes` of kafkajs, by the numbers of Kafka's protocol. */
 const NONE = 0;
@@ -91,6 +96,10 @@ class KafkajsPublisher implements Publisher {
 
   async describeTopic(topic: string): Promise<TopicDescription> {
     return { topic, partitions: await this.#topics.partitionsOf(topic) };
+  }
+
+  async inspect(topics: readonly string[]): Promise<PublisherInspection> {
+    return { acks: ACKS, givesUpAfterMs: givesUpAfterMs(this.#options, CLIENT_RETRY), ...(await inspectTopics(this.#topics, topics)) };
   }
 
   async publish({ topic, partition, records }: PublishRequest): Promise<PublishReceipt> {
@@ -123,7 +132,7 @@ class KafkajsPublisher implements Publisher {
     try {
       return await this.#producerOf(topic).use((producer) => {
         asked = true;
-        return producer.send({ topic, messages, acks: -1, timeout: this.#options.requestTimeoutMs, compression });
+        return producer.send({ topic, messages, acks: ACKS, timeout: this.#options.requestTimeoutMs, compression });
       });
     } catch (error) {
       throw topicErrorOf(error, topic) ?? (asked ? publishErrorOf(error, topic) : unavailable(error, 'No broker answers'));

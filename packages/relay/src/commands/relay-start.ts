@@ -1,16 +1,7 @@
 import { once } from 'node:events';
-import {
-  backoffMs,
-  type Command,
-  type CommandContext,
-  checkOptions,
-  databaseSection,
-  isTxboxError,
-  systemClock,
-  TxboxError,
-} from '@txbox/core/spi';
+import { backoffMs, type Command, type CommandContext, isTxboxError, systemClock } from '@txbox/core/spi';
 import { createRelay, type Relay } from '../relay.ts';
-import { RELAY_OPTION_RULES, type RelayOptions, type RelaySettings } from '../relay-options.ts';
+import { millisecondsOption, relayConfigProblems, relayOptionsOf } from './relay-configuration.ts';
 
 /** How often a running relay says what it does. */
 const REPORT_MS = 10_000;
@@ -29,19 +20,11 @@ export const relayStartCommand: Command = {
     },
   },
   usesPublisher: true,
-  configProblems(config) {
-    try {
-      settingsOf(config);
-      return [];
-    } catch (error) {
-      const { problems } = (error as TxboxError).details;
-      return Array.isArray(problems) ? problems.map((problem) => `relay: ${String(problem)}`) : [(error as TxboxError).message];
-    }
-  },
+  configProblems: relayConfigProblems,
   async run(context) {
-    const graceMs = milliseconds(context, 'grace-ms');
-    const startTimeoutMs = milliseconds(context, 'start-timeout-ms');
-    const relay = createRelay(await optionsOf(context));
+    const graceMs = millisecondsOption(context, 'grace-ms');
+    const startTimeoutMs = millisecondsOption(context, 'start-timeout-ms');
+    const relay = createRelay(await relayOptionsOf(context));
     const forced = once(context.forced, 'abort').then(() => 1);
     return Promise.race([serve(relay, context, startTimeoutMs, graceMs), forced]);
   },
@@ -87,36 +70,4 @@ function report(relay: Relay, { output }: CommandContext): void {
   const waits = held.map(({ topic, partition, code }) => `${topic}${partition === undefined ? '' : `/${partition}`} (${code})`);
   const tail = waits.length === 0 ? '' : `, held: ${waits.slice(0, 5).join(', ')}${waits.length > 5 ? `, ${waits.length - 5} more` : ''}`;
   output.progress(`relay: ${shards.length} shards, published ${published}, settled ${settled}, in memory ${rows}${tail}`);
-}
-
-function settingsOf(config: unknown): Readonly<RelaySettings> {
-  return checkOptions<RelaySettings>('Configuration, section relay', (config as { relay?: unknown }).relay ?? {}, {
-    code: 'CONFIG_INVALID',
-    rules: RELAY_OPTION_RULES,
-    optional: Object.keys(RELAY_OPTION_RULES) as (keyof RelaySettings)[],
-  });
-}
-
-async function optionsOf(context: CommandContext): Promise<RelayOptions> {
-  const database = databaseSection(context.config, 'database');
-  if (!database) {
-    throw new TxboxError(
-      'CONFIG_INVALID',
-      'Configuration: the relay needs database.url, the database of the service whose outbox it publishes.',
-    );
-  }
-  const settings = settingsOf(context.config);
-  return {
-    ...settings,
-    database: { url: database.url },
-    ...(database.tablePrefix === undefined ? {} : { tablePrefix: database.tablePrefix }),
-    publisher: await context.publisher(),
-    logger: context.logger,
-  };
-}
-
-function milliseconds({ options }: CommandContext, name: string): number {
-  const value = Number(options[name]);
-  if (Number.isInteger(value) && value >= 0) return value;
-  throw new TxboxError('OPTIONS_INVALID', `--${name} must be a whole number of milliseconds, got ${JSON.stringify(options[name])}.`);
 }

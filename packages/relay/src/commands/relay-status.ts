@@ -27,18 +27,34 @@ export const relayStatusCommand: Command = {
 };
 
 /** The inspection as lines for people. */
-export function describeInspection({ database, pending, relays, shardsWithoutRelay }: RelayInspection): string[] {
+export function describeInspection({ database, pending, parked, relays, shardsWithoutRelay }: RelayInspection): string[] {
   const waiting =
     pending.rows === 0 ? 'nothing' : `${pending.rows} events, ${pending.bytes} bytes, the oldest for ${pending.oldestAgeMs} ms`;
-  const stuck = pending.oldestAgeMs >= LONG_MS && relays.length > 0;
+  const held = relays.flatMap(({ report }) => report?.held ?? []);
+  const unexplained = pending.oldestAgeMs >= LONG_MS && relays.length > 0 && held.length === 0;
   return [
     `${database}: pending: ${waiting}`,
-    ...relays.map(({ id, version, startedAt, wake, shards }) => {
-      const woken = wake === null ? 'is not woken' : `woken at ${wake}`;
-      return `relay ${id.slice(0, 8)}: ${shards.length} shards, since ${startedAt} UTC, ${woken}, version ${version}`;
-    }),
+    ...(parked.deadLetters === 0 ? [] : [`parked: ${parked.keys} keys with ${parked.deadLetters} dead letters: txbox dead-letters list`]),
+    ...relays.flatMap(describeRelay),
     ...(relays.length === 0 ? ['no relay runs: start one with txbox relay start'] : []),
     ...(relays.length > 0 && shardsWithoutRelay.length > 0 ? [`shards without a relay: ${shardsWithoutRelay.join(', ')}`] : []),
-    ...(stuck ? ['why they wait, the log of the running relay says ("A topic is held", "A lane is held", …), and its status().held'] : []),
+    ...(unexplained ? ['why they wait, the log of the running relay says ("A topic is held", "A lane is held", …)'] : []),
+  ];
+}
+
+function describeRelay({ id, version, startedAt, wake, shards, report }: RelayInspection['relays'][number]): string[] {
+  const woken = wake === null ? 'is not woken' : `woken at ${wake}`;
+  const first = `relay ${id.slice(0, 8)}: ${shards.length} shards, since ${startedAt} UTC, ${woken}, version ${version}`;
+  if (!report) return [first];
+  const { published, settled, failedRequests, orderAlarms, rows, bytes, held, heldLanes } = report;
+  return [
+    first,
+    `  published ${published}, settled ${settled}, failed requests ${failedRequests}, in memory ${rows} events of ${bytes} bytes`,
+    ...(orderAlarms === 0 ? [] : [`  ORDER ALARMS: ${orderAlarms}: messages appeared below the low mark, raise lowLagMs`]),
+    ...held.map(
+      ({ topic, partition, code, message, attempts }) =>
+        `  held: ${topic}${partition === undefined ? '' : `/${partition}`}: ${code} after ${attempts} attempts: ${message}`,
+    ),
+    ...(heldLanes > held.length ? [`  held: ${heldLanes - held.length} more`] : []),
   ];
 }

@@ -1,12 +1,13 @@
 import { type Database, type SqlSession, tableNames } from '@txbox/core/spi';
 import type { Member, Membership } from '../membership.ts';
+import { parseReport, type RelayReport } from '../relay-report.ts';
 
 /** Members whose last sign of life is so many TTLs old are removed by whoever looks. */
 const FORGET_AFTER_TTLS = 100;
 
 /** Membership in the table `txbox_relay`, by the database's clock (P-T7). */
 export function relayMembership(database: Database, tablePrefix?: string): Membership {
-  const table = tableNames(tablePrefix).relay;
+  const { relay: table, relayReport: reports } = tableNames(tablePrefix);
   const using = async <T>(work: (session: SqlSession) => Promise<T>): Promise<T> => {
     const session = await database.session();
     try {
@@ -15,9 +16,23 @@ export function relayMembership(database: Database, tablePrefix?: string): Membe
       await session.release();
     }
   };
+  // An older schema has no room for reports: nothing but tools needs them.
+  const reporting = async (session: SqlSession, work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (session.dialect.classify(error) !== 'missing-table') throw error;
+    }
+  };
+  const report = async (session: SqlSession, id: Buffer, text: string): Promise<void> => {
+    const { now } = session.dialect;
+    const { affectedRows } = await session.execute(`UPDATE ${reports} SET reported_at = ${now}, report = ? WHERE id = ?`, [text, id]);
+    if (affectedRows === 0) await session.execute(`INSERT INTO ${reports} (id, reported_at, report) VALUES (?, ${now}, ?)`, [id, text]);
+  };
   return {
-    seen: (self) =>
+    seen: (self, said) =>
       using(async (session) => {
+        await reporting(session, () => report(session, self.id, JSON.stringify(said)));
         const { now } = session.dialect;
         const { affectedRows } = await session.execute(`UPDATE ${table} SET seen_at = ${now}, wake_host = ?, wake_port = ? WHERE id = ?`, [
           self.wakeHost,
@@ -47,11 +62,27 @@ export function relayMembership(database: Database, tablePrefix?: string): Membe
       }),
     forgetOld: (ttlMs) =>
       using(async (session) => {
-        await session.execute(`DELETE FROM ${table} WHERE seen_at < ${session.dialect.nowPlusMs}`, [-FORGET_AFTER_TTLS * ttlMs]);
+        const before = -FORGET_AFTER_TTLS * ttlMs;
+        await session.execute(`DELETE FROM ${table} WHERE seen_at < ${session.dialect.nowPlusMs}`, [before]);
+        await reporting(session, () =>
+          session.execute(`DELETE FROM ${reports} WHERE reported_at < ${session.dialect.nowPlusMs}`, [before]),
+        );
       }),
     leave: (id) =>
       using(async (session) => {
         await session.execute(`DELETE FROM ${table} WHERE id = ?`, [id]);
+        await reporting(session, () => session.execute(`DELETE FROM ${reports} WHERE id = ?`, [id]));
+      }),
+    reports: () =>
+      using(async (session) => {
+        const found = new Map<string, RelayReport>();
+        await reporting(session, async () => {
+          for (const [id, text] of await session.query(`SELECT id, report FROM ${reports}`)) {
+            const parsed = parseReport(String(text));
+            if (parsed) found.set((id as Buffer).toString('hex'), parsed);
+          }
+        });
+        return found;
       }),
   };
 }

@@ -184,6 +184,28 @@ export function parkingSuite(name: string, make: () => Promise<ParkingBackend>):
       expect(again.quietMs).toBeLessThanOrEqual(again.ageMs);
     });
 
+    claim('notes that a letter was refused again: it may have been published as little as before', async (backend) => {
+      const { messages } = await keyed(backend, 1);
+      await backend.store.park(await row(backend, messages[0]), FAILURE);
+      const found = async (): Promise<DeadLetterHead> => (await backend.deadLetters.find(idOf(messages[0]))) as DeadLetterHead;
+      const before = await found();
+      await backend.deadLetters.beginSending([before]);
+      await backend.deadLetters.refused(before, 'TOO_LARGE: still');
+      expect(await found()).toMatchObject({ attempts: FAILURE.attempts + 1, reason: 'TOO_LARGE: still', publishedAt: null });
+    });
+
+    claim('finds what waits for one key’s turn', async (backend) => {
+      const { messages } = await keyed(backend, 2);
+      const all = await Promise.all(messages.map((message) => row(backend, message)));
+      await backend.store.park(all[0] as PendingRow, FAILURE);
+      await backend.store.moveFollowers(all.slice(1));
+      const { parkedKeyId, place } = (await lettersOf(backend, all[0] as PendingRow))[0] as DeadLetterHead;
+      const ids = async (after: number): Promise<Buffer[]> =>
+        (await backend.deadLetters.list({ parkedKeyId }, after, 10)).map(({ id }) => id);
+      expect(await ids(0)).toEqual(messages.map(idOf));
+      expect(await ids(place)).toEqual([idOf(messages[1])]);
+    });
+
     claim('finds by topic, key, type, text of the reason and time', async (backend) => {
       const { topic, key, messages } = await keyed(backend, 1, { type: 'order.lost' });
       await backend.store.park(await row(backend, messages[0]), FAILURE);

@@ -1,0 +1,102 @@
+import {
+  type CommandContext,
+  type CommandOption,
+  checkSchema,
+  coreComponent,
+  type Database,
+  type DeadLetterHead,
+  type DeadLetterStore,
+  databaseSection,
+  deadLetterStore,
+  messageIdFromBytes,
+  openDatabase,
+  TxboxError,
+} from '@txbox/core/spi';
+import { RELAY_SCOPE } from '@txbox/outbox/store';
+
+/** Whose dead letters a command is about. */
+export const SCOPE_OPTIONS: Readonly<Record<string, CommandOption>> = {
+  of: { type: 'string', description: 'whose dead letters: relay', default: RELAY_SCOPE },
+};
+
+/** Where the dead letters of a command lie. */
+export interface DeadLetterScope {
+  readonly database: Database;
+  readonly letters: DeadLetterStore;
+  readonly tablePrefix: { readonly tablePrefix?: string };
+}
+
+/** Opens the database, works, closes it. Rejects with `CONFIG_INVALID`, `OPTIONS_INVALID`, `DATABASE_UNAVAILABLE` and what the schema lacks. */
+export async function withDeadLetters<T>({ config, options }: CommandContext, work: (scope: DeadLetterScope) => Promise<T>): Promise<T> {
+  if (options['of'] !== RELAY_SCOPE) {
+    throw new TxboxError('OPTIONS_INVALID', `--of must be relay, got ${JSON.stringify(options['of'])}.`);
+  }
+  const section = databaseSection(config, 'database');
+  if (!section) throw new TxboxError('CONFIG_INVALID', 'Configuration: dead-letters needs database.url, the database of the service.');
+  const database = await openDatabase({ url: section.url });
+  try {
+    const session = await database.session();
+    try {
+      await checkSchema(session, coreComponent, section.tablePrefix);
+    } finally {
+      await session.release();
+    }
+    const tablePrefix = section.tablePrefix === undefined ? {} : { tablePrefix: section.tablePrefix };
+    return await work({ database, letters: deadLetterStore(database, RELAY_SCOPE, section.tablePrefix), tablePrefix });
+  } finally {
+    await database.close();
+  }
+}
+
+/** A dead letter as JSON. */
+export function jsonOf(letter: DeadLetterHead): Readonly<Record<string, unknown>> {
+  const { place, id, parkedKeyId, topic, key, type, sequence, bytes, partition, publishedAt, attempts, reason, parkedAt, ageMs } = letter;
+  return {
+    id: messageIdFromBytes(id),
+    topic,
+    ...keyAsJson(key),
+    type,
+    sequence,
+    bytes,
+    partition,
+    mayBePublishedSince: publishedAt,
+    attempts,
+    reason,
+    parkedAt,
+    ageMs: Math.round(ageMs),
+    place,
+    alone: key === null || parkedKeyId.equals(id),
+  };
+}
+
+/** Text where the bytes are text, base64 beside it where they are not. */
+export function keyAsJson(key: Buffer | null): Readonly<Record<string, unknown>> {
+  const text = key === null ? null : textOf(key);
+  return text === undefined ? { key: null, keyBase64: key?.toString('base64') } : { key: text };
+}
+
+/** A key for people. */
+export function describeKey(key: Buffer | null): string {
+  if (key === null) return 'no key';
+  return `key ${textOf(key) ?? `base64:${key.toString('base64')}`}`;
+}
+
+/** `undefined` when the bytes are no printable text. */
+export function textOf(bytes: Buffer): string | undefined {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return /[\p{Cc}\p{Cs}\p{Co}\p{Cn}]/u.test(text.replace(/[\t\n\r]/g, '')) ? undefined : text;
+  } catch {
+    return undefined;
+  }
+}
+
+/** An age for people. */
+export function describeAge(ms: number): string {
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.round(minutes / 60);
+  return hours < 72 ? `${hours} h` : `${Math.round(hours / 24)} d`;
+}
