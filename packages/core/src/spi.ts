@@ -25,6 +25,7 @@ export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
 export { Lifecycle, type LifecycleState, type LifecycleWork } from './runtime/lifecycle.ts';
 export { defaultLogger, type Logger, silentLogger } from './runtime/logger.ts';
 export { type Loop, type LoopOptions, startLoop } from './runtime/loop.ts';
+export { nearestName } from './runtime/nearest-name.ts';
 export { type OptionShape, propertiesOf, shapeAt, valueOfText } from './runtime/option-shape.ts';
 export {
   callable,
@@ -45,6 +46,8 @@ export {
   shaped,
   shapeOfOptions,
   text,
+  unknownName,
+  withoutSecrets,
 } from './runtime/options.ts';
 export { type BackoffOptions, backoffMs, backoffOption } from './runtime/retry-policy.ts';
 export { decodeWake, encodeWake, isWakeHeard, onLocalWake, wakeLocally } from './runtime/wake.ts';

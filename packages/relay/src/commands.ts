@@ -3,6 +3,7 @@ import { deadLettersListCommand } from './commands/dead-letters-list.ts';
 import { deadLettersRedriveCommand } from './commands/dead-letters-redrive.ts';
 import { deadLettersShowCommand } from './commands/dead-letters-show.ts';
 import { deadLettersDiscardCommand, deadLettersSkipCommand } from './commands/dead-letters-take-out.ts';
+import { SIDECAR_SECTION } from './commands/relay-configuration.ts';
 import { relayDoctorCommand } from './commands/relay-doctor.ts';
 import { relayStartCommand } from './commands/relay-start.ts';
 import { relayStatusCommand } from './commands/relay-status.ts';
@@ -27,7 +28,10 @@ export const groups: Readonly<Record<string, string>> = {
 };
 
 /** Sections of the configuration: rules, defaults and what holds between options, declared once. */
-export const sections: readonly ConfigSection[] = [configSection('relay', RELAY_SECTION)];
+export const sections: readonly ConfigSection[] = [
+  configSection('relay', RELAY_SECTION),
+  configSection('sidecar', SIDECAR_SECTION),
+];
 
 /** The relay's tables belong to core and outbox. */
 export const components: readonly MigrationComponent[] = [];

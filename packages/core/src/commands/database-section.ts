@@ -15,6 +15,7 @@ export interface DatabaseSection {
 export const DATABASE_SECTION: OptionChecks<DatabaseSection> = {
   rules: { url: databaseUrl, tablePrefix },
   optional: ['tablePrefix'],
+  secret: ['url'],
 };
 
 /**

@@ -12,6 +12,8 @@ export interface ConfigSection {
   /** The key in a configuration file. */
   readonly name: string;
   readonly options: NamedOptionChecks;
+  /** Whether `false` may stand in its place: what it configures is off. */
+  readonly orFalse?: boolean;
 }
 
 /** A kind of publisher that can be described as data. Packages export theirs as `publishers` from their entry `commands`. */
@@ -23,8 +25,8 @@ export interface PublisherKind {
 }
 
 /** Declares a section. */
-export function configSection<T extends object>(name: string, options: OptionChecks<T>): ConfigSection {
-  return { name, options: options as unknown as NamedOptionChecks };
+export function configSection<T extends object>(name: string, options: OptionChecks<T>, orFalse = false): ConfigSection {
+  return { name, options: options as unknown as NamedOptionChecks, orFalse };
 }
 
 /** Declares a kind of publisher. */

@@ -1,6 +1,7 @@
 import { TxboxError } from './error.ts';
 import type { ErrorCode } from './error-codes.ts';
-import type { OptionShape } from './option-shape.ts';
+import { nearestName } from './nearest-name.ts';
+import { type OptionShape, propertiesOf } from './option-shape.ts';
 
 /** Says what is wrong with a value ("must be …"), or `undefined` when nothing is. Never sees `undefined`. */
 export interface OptionRule {
@@ -50,7 +51,9 @@ export function checkOptions<T extends object>(what: string, given: unknown, che
 /** What is wrong with one option, or (without a name) between options or with names. */
 export interface OptionProblem {
   readonly option?: string;
-  /** With a name what follows it, "must be …"; without, the whole. */
+  /** The name of an option that does not exist. */
+  readonly unknown?: string;
+  /** With `option` what follows it, "must be …"; without, the whole. */
   readonly says: string;
 }
 
@@ -65,7 +68,7 @@ export function examineOptions<T extends object>(
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;
     if (Object.hasOwn(rules, name)) resolved[name] = value;
-    else problems.push({ says: `unknown option ${name} (known: ${Object.keys(rules).join(', ')})` });
+    else problems.push({ unknown: name, says: unknownName('option', name, Object.keys(rules)) });
   }
   for (const [name, rule] of Object.entries(rules)) {
     const value = resolved[name];
@@ -75,11 +78,22 @@ export function examineOptions<T extends object>(
     }
     const problem = rule(value);
     if (problem === undefined) continue;
-    const said = checks.secret?.includes(name as keyof T) || problem.includes(', got ');
+    const said = checks.secret?.includes(name as keyof T) || isSecret(value, rule.shape) || problem.includes(', got ');
     problems.push({ option: name, says: said ? problem : `${problem}, got ${show(value)}` });
   }
   if (problems.length === 0) checks.across?.(resolved as T, (says) => problems.push({ says }));
   return { resolved: resolved as T, problems };
+}
+
+/** "unknown option pollMs, did you mean pollMinMs? (known: …)". */
+export function unknownName(what: string, name: string, known: readonly string[]): string {
+  const near = nearestName(name, known);
+  return `unknown ${what} ${name}${near === undefined ? '' : `, did you mean ${near}?`} (known: ${known.join(', ')})`;
+}
+
+/** A text where an object with options belongs may be its JSON, broken, secrets and all. */
+function isSecret(value: unknown, shape: OptionShape | undefined): boolean {
+  return shape?.writeOnly === true || (typeof value === 'string' && Object.keys(propertiesOf(shape ?? {})).length > 0);
 }
 
 /** The shape of an object with these options. */
@@ -169,12 +183,19 @@ export function orFalse(rule: OptionRule): OptionRule {
 export const loggerLike: OptionRule = objectWith('debug', 'info', 'warn', 'error');
 
 // To the last @: passwords are written unescaped too.
-const SECRET = /(:\/\/[^:@/\s]*:).*@/s;
+const PASSWORD = /(:\/\/[^:@/\s]*:).*@/s;
+// mysql2 takes options there.
+const SECRET_PARAMETER = /([?&][^=&]*(?:pass|secret|key|token|ssl)[^=&]*=)[^&]*/gi;
+
+/** A text without the password of a URL and without secret parameters. */
+export function withoutSecrets(value: string): string {
+  return value.replace(PASSWORD, '$1***@').replace(SECRET_PARAMETER, '$1***');
+}
 
 /** A value as error texts show it: short, and without the password of a URL. */
 function show(value: unknown): string {
   if (typeof value === 'string') {
-    const safe = value.replace(SECRET, '$1***@');
+    const safe = withoutSecrets(value);
     return JSON.stringify(safe.length > 80 ? `${safe.slice(0, 80)}…` : safe);
   }
   if (typeof value === 'bigint') return `${value}n`;

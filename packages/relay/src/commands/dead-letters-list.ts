@@ -13,6 +13,7 @@ export const deadLettersListCommand: Command = {
     after: { type: 'string', description: 'go on behind this place, which the list before named', default: '0' },
     json: { type: 'boolean', description: 'print one JSON object' },
   },
+  usesDatabase: true,
   run: (context) =>
     withDeadLetters(context, async ({ letters }) => {
       const { output, options } = context;

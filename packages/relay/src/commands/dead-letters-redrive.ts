@@ -11,6 +11,7 @@ export const deadLettersRedriveCommand: Command = {
     ...SENDING_OPTIONS,
     force: { type: 'boolean', description: 'also those that may have been published more than a week ago' },
   },
+  usesDatabase: true,
   usesPublisher: true,
   run: (context) =>
     withDeadLetterSending(context, { force: context.options['force'] === true }, async ({ letters, sender, dryRun }) => {

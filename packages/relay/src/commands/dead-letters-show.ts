@@ -11,6 +11,7 @@ export const deadLettersShowCommand: Command = {
     id: { type: 'string', description: 'the message id, a UUID' },
     json: { type: 'boolean', description: 'print one JSON object' },
   },
+  usesDatabase: true,
   run: (context) =>
     withDeadLetters(context, async ({ letters }) => {
       const { output, options } = context;

@@ -26,6 +26,7 @@ function takeOutCommand(action: keyof typeof WORDS): Command {
       ...SENDING_OPTIONS,
       wait: { type: 'boolean', description: 'wait for those that somebody may still be sending, minutes at most' },
     },
+    usesDatabase: true,
     usesPublisher: true,
     run: (context) =>
       withDeadLetterSending(context, { force: false }, async ({ letters, sender, publisher, actor, dryRun }) => {

@@ -1,16 +1,19 @@
-import { type CommandContext, checkOptions, databaseSection, TxboxError } from '@txbox/core/spi';
-import { RELAY_OPTION_RULES, type RelayOptions, type RelaySettings } from '../relay-options.ts';
+import { type CommandContext, checkOptions, databaseSection, integerWithin, type OptionChecks, TxboxError } from '@txbox/core/spi';
+import { DEFAULT_GRACE_MS, RELAY_SECTION, type RelayOptions, type RelaySettings } from '../relay-options.ts';
 
-/** What is wrong with the section `relay` of a configuration. */
-export function relayConfigProblems(config: unknown): readonly string[] {
-  try {
-    settingsOf(config);
-    return [];
-  } catch (error) {
-    const { problems } = (error as TxboxError).details;
-    return Array.isArray(problems) ? problems.map((problem) => `relay: ${String(problem)}`) : [(error as TxboxError).message];
-  }
+/** How the process of a relay starts and ends; the section `sidecar` of a configuration. */
+export interface SidecarOptions {
+  /** How long a stop waits for acknowledgements, milliseconds. Default 10,000. */
+  readonly graceMs?: number;
+  /** How long a start waits for a database or broker that is away, milliseconds. Default 60,000. */
+  readonly startTimeoutMs?: number;
 }
+
+/** The section `sidecar`. */
+export const SIDECAR_SECTION: OptionChecks<Required<SidecarOptions>> = {
+  rules: { graceMs: integerWithin(0), startTimeoutMs: integerWithin(0) },
+  defaults: { graceMs: DEFAULT_GRACE_MS, startTimeoutMs: 60_000 },
+};
 
 /** The options of a relay, from the configuration. Throws `CONFIG_INVALID`. */
 export async function relayOptionsOf(context: CommandContext): Promise<RelayOptions> {
@@ -21,9 +24,8 @@ export async function relayOptionsOf(context: CommandContext): Promise<RelayOpti
       'Configuration: the relay needs database.url, the database of the service whose outbox it publishes.',
     );
   }
-  const settings = settingsOf(context.config);
   return {
-    ...settings,
+    ...sectionOf<RelaySettings>(context, 'relay', RELAY_SECTION),
     database: { url: database.url },
     ...(database.tablePrefix === undefined ? {} : { tablePrefix: database.tablePrefix }),
     publisher: await context.publisher(),
@@ -31,17 +33,12 @@ export async function relayOptionsOf(context: CommandContext): Promise<RelayOpti
   };
 }
 
-/** An option of a command that is a number of milliseconds. Throws `OPTIONS_INVALID`. */
-export function millisecondsOption({ options }: CommandContext, name: string): number {
-  const value = Number(options[name]);
-  if (Number.isInteger(value) && value >= 0) return value;
-  throw new TxboxError('OPTIONS_INVALID', `--${name} must be a whole number of milliseconds, got ${JSON.stringify(options[name])}.`);
+/** The section `sidecar` with its defaults. Throws `CONFIG_INVALID`. */
+export function sidecarOptionsOf(context: Pick<CommandContext, 'config'>): Readonly<Required<SidecarOptions>> {
+  return sectionOf(context, 'sidecar', SIDECAR_SECTION);
 }
 
-function settingsOf(config: unknown): Readonly<RelaySettings> {
-  return checkOptions<RelaySettings>('Configuration, section relay', (config as { relay?: unknown }).relay ?? {}, {
-    code: 'CONFIG_INVALID',
-    rules: RELAY_OPTION_RULES,
-    optional: Object.keys(RELAY_OPTION_RULES) as (keyof RelaySettings)[],
-  });
+function sectionOf<T extends object>({ config }: Pick<CommandContext, 'config'>, name: string, checks: OptionChecks<T>): Readonly<T> {
+  const given = (config as Readonly<Record<string, unknown>>)[name] ?? {};
+  return checkOptions<T>(`Configuration, section ${name}`, given, { ...checks, code: 'CONFIG_INVALID' });
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { backoffMs, type Command, type CommandContext, isTxboxError, systemClock } from '@txbox/core/spi';
 import { createRelay, type Relay } from '../relay.ts';
-import { millisecondsOption, relayConfigProblems, relayOptionsOf } from './relay-configuration.ts';
+import { relayOptionsOf, sidecarOptionsOf } from './relay-configuration.ts';
 
 /** How often a running relay says what it does. */
 const REPORT_MS = 10_000;
@@ -12,18 +12,17 @@ export const relayStartCommand: Command = {
   path: ['relay', 'start'],
   summary: 'Publishes what services commit to their outbox, until SIGTERM or SIGINT; a second signal ends it at once.',
   options: {
-    'grace-ms': { type: 'string', description: 'milliseconds to wait for acknowledgements when stopped', default: '10000' },
+    'grace-ms': { type: 'string', setting: 'sidecar.graceMs', description: 'milliseconds to wait for acknowledgements when stopped (10000)' },
     'start-timeout-ms': {
       type: 'string',
-      description: 'milliseconds to wait at the start for a database or broker that is away',
-      default: '60000',
+      setting: 'sidecar.startTimeoutMs',
+      description: 'milliseconds to wait at the start for a database or broker that is away (60000)',
     },
   },
+  usesDatabase: true,
   usesPublisher: true,
-  configProblems: relayConfigProblems,
   async run(context) {
-    const graceMs = millisecondsOption(context, 'grace-ms');
-    const startTimeoutMs = millisecondsOption(context, 'start-timeout-ms');
+    const { graceMs, startTimeoutMs } = sidecarOptionsOf(context);
     const relay = createRelay(await relayOptionsOf(context));
     const forced = once(context.forced, 'abort').then(() => 1);
     return Promise.race([serve(relay, context, startTimeoutMs, graceMs), forced]);
