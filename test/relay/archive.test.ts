@@ -124,10 +124,10 @@ describe('a replay', () => {
   });
 
   it('says what is wrong with what it was told, all at once, and sends nothing without being told what', async () => {
-    const { database } = await archived(variable, service, 3);
-    const wrong = await txbox(database, 'replay', '--from', 'yesterday', '--id', '7', '--rate', '0', '--after', '-1');
+    const commands = await TxboxCommands.create('mysql://nobody@127.0.0.1:1/nowhere');
+    const wrong = await commands.json('replay', '--from', 'yesterday', '--id', '7', '--rate', '0', '--after', '-1');
     for (const name of ['--from', '--id', '--rate', '--after']) expect(wrong.stderr).toContain(name);
-    const { code, stderr } = await txbox(database, 'replay', '--yes');
+    const { code, stderr } = await commands.json('replay', '--yes');
     expect([code, stderr]).toEqual([1, expect.stringContaining('--all')]);
   });
 });

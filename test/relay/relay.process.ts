@@ -14,6 +14,7 @@ export interface RelayProcessOptions {
 const [{ url, brokers, leaseTtlMs, archive }] = (await once(process, 'message')) as [RelayProcessOptions];
 const relay = createRelay({ database: { url }, publisher: kafkajs({ brokers }), leaseTtlMs, archive });
 relay.on('order-alarm', () => process.send?.('alarm'));
+relay.on('shard-released', ({ why }) => process.send?.(why));
 const ended = once(process, 'SIGTERM');
 await relay.start();
 process.send?.('running');

@@ -39,7 +39,7 @@ export interface RelayEvents {
   /** `handed-over`: another relay asked for it; `lost`: the lease is another's or could not be renewed; `stopped`: this relay stops. */
   'shard-released': { readonly shard: number; readonly epoch: number; readonly why: 'handed-over' | 'lost' | 'stopped' };
   /** Messages were forgotten because they were kept for as long as configured. */
-  cleaned: { readonly what: 'archive'; readonly messages: number };
+  cleaned: { readonly what: 'archive' | 'dead-letters'; readonly messages: number };
   /** A pass of one of the loops failed and is tried again. */
   failed: { readonly what: 'read' | 'settle' | 'lease' | 'park' | 'maintenance'; readonly code: string; readonly message: string };
 }

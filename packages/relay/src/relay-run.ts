@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { type Database, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxArchive, outboxStore, type RowHead } from '@txbox/outbox/store';
+import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
+import { type OutboxStore, outboxArchive, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
+import { LetterSender } from './dead-letters/letter-sender.ts';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
 import { heldLanes } from './held-lane.ts';
@@ -8,6 +9,7 @@ import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
 import { LaneTable } from './lane-table.ts';
 import { ArchiveCleaner } from './maintenance/archive-cleaner.ts';
+import { DeadLetterCleaner } from './maintenance/dead-letter-cleaner.ts';
 import { Maintenance, type MaintenanceService } from './maintenance/maintenance.ts';
 import type { RelayEmitter, RelayEvents } from './relay-event.ts';
 import { type ResolvedRelayOptions, SLOWER } from './relay-options.ts';
@@ -72,6 +74,7 @@ export class RelayRun {
   #moveLoop: Loop | undefined;
   #maintenanceLoop: Loop | undefined;
   #leaseLoop: Loop | undefined;
+  readonly #stopping = new AbortController();
   #ended = false;
   #stopped: Promise<void> | undefined;
   #progress: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -130,7 +133,7 @@ export class RelayRun {
       onMoved: (rows) => this.#followed(rows),
       onFreed: () => this.#readLoop?.wake(),
     });
-    this.#maintenance = maintenanceOf(maintenanceSessions, options, this.id, events);
+    this.#maintenance = maintenanceOf(maintenanceSessions, options, this.id, events, this.#stopping.signal);
     this.#reading = new ShardLoop({
       reader: outboxStore(readSessions, { tablePrefix }),
       lanes: this.lanes,
@@ -270,6 +273,7 @@ export class RelayRun {
 
   async #runStop(graceMs: number): Promise<void> {
     this.#ended = true;
+    this.#stopping.abort();
     const deadline = systemClock.monotonic() + graceMs;
     const within = (work: Promise<unknown> | undefined): Promise<void> => settledWithin(work, deadline - systemClock.monotonic());
     this.#wake.stop();
@@ -421,15 +425,26 @@ async function settledWithin(work: Promise<unknown> | undefined, ms: number): Pr
 /** What one relay does for all; nothing when nothing is kept. */
 function maintenanceOf(
   database: Database,
-  { archive, tablePrefix }: ResolvedRelayOptions,
+  { archive, deadLetters, tablePrefix, publisher, leaseTtlMs }: ResolvedRelayOptions,
   self: Buffer,
   events: RelayEmitter,
+  signal: AbortSignal,
 ): Maintenance | undefined {
   const services: MaintenanceService[] = [];
   const retentions: number[] = [];
   if (archive !== false) {
     const { retentionMs } = archive;
     services.push(new ArchiveCleaner({ archive: outboxArchive(database, { tablePrefix }), retentionMs, events }));
+    retentions.push(retentionMs);
+  }
+  if (deadLetters !== false) {
+    const { retentionMs } = deadLetters;
+    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix);
+    const actor = `relay ${self.toString('hex')}`;
+    const plan = { letters, publisher, clock: systemClock, actor, signal };
+    const pins = outboxStore(database, { tablePrefix });
+    const sender = new LetterSender({ ...plan, pins, random: Math.random, force: false, onSent: () => undefined });
+    services.push(new DeadLetterCleaner({ ...plan, sender, leaseTtlMs, retentionMs, events }));
     retentions.push(retentionMs);
   }
   if (services.length === 0) return undefined;

@@ -1,7 +1,10 @@
 import type { Clock } from '@txbox/core/spi';
-import { MemoryArchive, MemoryLeaseStore } from '@txbox/testing';
+import { encodeHeaders, newMessageIdBytes, parkedKeyId } from '@txbox/core/spi';
+import { MemoryArchive, MemoryDeadLetters, MemoryLeaseStore, MemoryLog, MemoryOutbox } from '@txbox/testing';
 import { expect, it } from 'vitest';
+import { LetterSender } from '../../src/dead-letters/letter-sender.ts';
 import { ArchiveCleaner } from '../../src/maintenance/archive-cleaner.ts';
+import { DeadLetterCleaner } from '../../src/maintenance/dead-letter-cleaner.ts';
 import { Maintenance, type MaintenanceService } from '../../src/maintenance/maintenance.ts';
 import { RelayEmitter } from '../../src/relay-event.ts';
 
@@ -87,4 +90,51 @@ it('prunes the archive in parts, at once one after another, and says how much', 
   expect(cleaned).toEqual([1_000, 1_000, 200]);
   const span = await archive.span({});
   expect((await archive.read({}, span, 5_000, 1_000)).messages).toHaveLength(100);
+});
+
+it('discards dead letters that were kept for long enough, says so in the audit, and lets their keys go on', async () => {
+  const clock = new HandClock();
+  clock.at = Date.parse('2026-11-25T10:00:00Z');
+  const RETENTION_MS = 86_400_000;
+  const letters = new MemoryDeadLetters(() => clock.at);
+  const log = new MemoryLog();
+  log.createTopic('t', 1);
+  const add = (key: string, text: string, attempts: number): void => {
+    const id = newMessageIdBytes();
+    const common = {
+      topic: 't',
+      key: Buffer.from(key),
+      type: 'x',
+      aggregateType: null,
+      aggregateId: null,
+      sequence: null,
+      partition: null,
+    };
+    const parkedKey = parkedKeyId('t', common.key, id);
+    const whole = { headers: encodeHeaders([]), payload: Buffer.from(text), bytes: 1, publishedAt: null, reason: null };
+    letters.add({ ...common, ...whole, id, parkedKeyId: parkedKey, attempts });
+  };
+  add('a', 'bad', 3);
+  clock.at += RETENTION_MS / 2;
+  add('a', 'waits', 0);
+  add('b', 'young', 3);
+  const events = new RelayEmitter();
+  const cleaned: unknown[] = [];
+  events.on('cleaned', (event) => cleaned.push(event));
+  const { signal } = new AbortController();
+  const plan = { letters, publisher: log.publisher(), clock, actor: 'relay 1', signal };
+  const sender = new LetterSender({ ...plan, pins: new MemoryOutbox(), random: () => 1, force: false, onSent: () => undefined });
+  const cleaner = new DeadLetterCleaner({ ...plan, sender, leaseTtlMs: 10_000, retentionMs: RETENTION_MS, events });
+  clock.at += RETENTION_MS / 2 - 1;
+  await cleaner.runOnce();
+  expect(cleaned).toEqual([]);
+  clock.at += 1;
+  await cleaner.runOnce();
+  expect(cleaned).toEqual([{ what: 'dead-letters', messages: 1 }]);
+  expect(log.readAll('t').map(({ value }) => String(value))).toEqual(['waits']);
+  expect(letters.audit.map(({ action, actor }) => [action, actor])).toEqual([
+    ['expire', 'relay 1'],
+    ['redrive', 'relay 1'],
+  ]);
+  expect((await letters.list({}, 0, 10)).map(({ key }) => String(key))).toEqual(['b']);
 });
