@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { RelaySettings } from '@txbox/relay';
 import { onTestFinished } from 'vitest';
 import { BROKERS } from '../faults/kafka-cluster.ts';
 
@@ -18,11 +19,11 @@ export class TxboxCommands {
   }
 
   /** Writes the file; removed after the test. */
-  static async create(url: string): Promise<TxboxCommands> {
+  static async create(url: string, relay: RelaySettings = {}): Promise<TxboxCommands> {
     const folder = await mkdtemp(join(tmpdir(), 'txbox-relay-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const config = join(folder, 'txbox.config.json');
-    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind: 'kafkajs', brokers: BROKERS } }));
+    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind: 'kafkajs', brokers: BROKERS }, relay }));
     return new TxboxCommands(config);
   }
 

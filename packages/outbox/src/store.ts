@@ -19,6 +19,7 @@ export {
   SHARDS,
   type TopicPins,
 } from './outbox-store.ts';
+export { archiveRedriven } from './sql/archive-redriven.ts';
 export { outboxArchive } from './sql/outbox-archive.ts';
 export { type OutboxStore, type OutboxStoreOptions, outboxStore } from './sql/outbox-store.ts';
 export { outboxWriter, shardOf } from './sql/outbox-writer.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxArchive, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
+import { archiveRedriven, type OutboxStore, outboxArchive, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
 import { LetterSender } from './dead-letters/letter-sender.ts';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
@@ -439,7 +439,7 @@ function maintenanceOf(
   }
   if (deadLetters !== false) {
     const { retentionMs } = deadLetters;
-    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix);
+    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix, archive === false ? undefined : archiveRedriven(tablePrefix));
     const actor = `relay ${self.toString('hex')}`;
     const plan = { letters, publisher, clock: systemClock, actor, signal };
     const pins = outboxStore(database, { tablePrefix });
