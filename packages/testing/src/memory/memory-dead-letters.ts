@@ -27,6 +27,10 @@ export class MemoryDeadLetters implements DeadLetterStore {
     this.#now = now;
   }
 
+  get anyParked(): boolean {
+    return this.#keys.size > 0;
+  }
+
   isParked(parkedKeyId: Buffer): boolean {
     return this.#keys.has(hex(parkedKeyId));
   }
