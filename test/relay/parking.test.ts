@@ -30,9 +30,7 @@ async function txbox(
   ...words: readonly string[]
 ): Promise<{ code: unknown; json: Record<string, unknown>; stderr: string }> {
   const commands = await TxboxCommands.create(database.url);
-  const run = commands.spawn(...words, '--json');
-  const code = await run.end();
-  return { code, json: run.stdout === '' ? {} : (JSON.parse(run.stdout) as Record<string, unknown>), stderr: run.stderr };
+  return await commands.json(...words);
 }
 
 describe.each(SERVERS)('a message that the broker refuses, on %s', (_name, variable, service) => {

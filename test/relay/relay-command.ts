@@ -33,6 +33,13 @@ export class TxboxCommands {
     onTestFinished(() => started.kill());
     return started;
   }
+
+  /** Runs `txbox <words> --json` to its end. */
+  async json(...words: readonly string[]): Promise<{ code: unknown; json: Record<string, unknown>; stderr: string }> {
+    const run = this.spawn(...words, '--json');
+    const code = await run.end();
+    return { code, json: run.stdout === '' ? {} : (JSON.parse(run.stdout) as Record<string, unknown>), stderr: run.stderr };
+  }
 }
 
 /** A running `txbox`. */

@@ -13,6 +13,7 @@ export { type MessageId, messageIdFromBytes, messageIdToBytes, newMessageIdBytes
 export { leaseStore } from './lease/lease-sql.ts';
 export type { LeaseRecord, LeaseSlot, LeaseStore } from './lease/lease-store.ts';
 export { coreComponent } from './migrations/core-component.ts';
+export { type AuditEntry, recordAudit } from './parking/audit-sql.ts';
 export type { AuditNote, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterStore, ParkedCount } from './parking/dead-letter.ts';
 export { deadLetterStore } from './parking/dead-letter-sql.ts';
 export { gapMarkerHeaders, parkedKeyId, parkingReason } from './parking/parked-key.ts';

@@ -1,6 +1,7 @@
 import { newMessageIdBytes } from '../contract/message-id.ts';
 import type { Database, OwnedSession, SqlRow, SqlValue } from '../sql/session.ts';
 import { type TableNames, tableNames } from '../sql/table-names.ts';
+import { recordAudit } from './audit-sql.ts';
 import type { AuditNote, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterStore, ParkedCount } from './dead-letter.ts';
 import { gapMarkerHeaders } from './parked-key.ts';
 import { inTransaction, lockParkedKey, unparkIfEmpty } from './parking-sql.ts';
@@ -176,11 +177,8 @@ class SqlDeadLetterStore implements DeadLetterStore {
 
   async #note(session: OwnedSession, letter: DeadLetterHead, { action, actor }: AuditNote): Promise<void> {
     const { topic, key, reason, attempts, parkedAt } = letter;
-    const details = JSON.stringify({ topic, key: key?.toString('base64') ?? null, reason, attempts, parkedAt });
-    await session.execute(
-      `INSERT INTO ${this.#tables.audit} (scope, action, actor, message_id, details, created_at) VALUES (?, ?, ?, ?, ?, ${session.dialect.now})`,
-      [this.#scope, action, actor.slice(0, 255), letter.id, details],
-    );
+    const details = { topic, key: key?.toString('base64') ?? null, reason, attempts, parkedAt };
+    await recordAudit(session, this.#tables, { scope: this.#scope, action, actor, messageId: letter.id, details });
   }
 
   async #whole(session: OwnedSession, where: string, values: readonly SqlValue[], limit: number): Promise<DeadLetter[]> {
