@@ -1,3 +1,4 @@
+export { CompactHeads } from './compact-heads.ts';
 export { outboxComponent } from './migrations/outbox-component.ts';
 export type { ArchivedMessage, ArchivedTopic, ArchiveFilter, ArchiveSpan, OutboxArchive } from './outbox-archive.ts';
 export { type ResolvedOutboxOptions, resolveOutboxOptions } from './outbox-options.ts';

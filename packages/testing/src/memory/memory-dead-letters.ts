@@ -30,6 +30,10 @@ export class MemoryDeadLetters implements DeadLetterStore {
     this.#onRedriven = onRedriven;
   }
 
+  get anyParked(): boolean {
+    return this.#keys.size > 0;
+  }
+
   isParked(parkedKeyId: Buffer): boolean {
     return this.#keys.has(hex(parkedKeyId));
   }

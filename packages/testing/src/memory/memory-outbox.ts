@@ -1,5 +1,6 @@
 import { type DeadLetter, type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
 import {
+  CompactHeads,
   type OutboxStore,
   type Page,
   type PageRequest,
@@ -76,11 +77,14 @@ export class MemoryOutbox implements OutboxStore {
 
   readPages(requests: readonly PageRequest[]): Promise<Page[]> {
     const visible = this.#sorted().filter((row) => row.state !== 'uncommitted');
-    const pages = requests.map(({ shard, low, start, limit, inlineBytes }) => {
+    const pages = requests.map(({ shard, low, start, limit, inlineBytes, compactHeads = false }) => {
       const rows = visible.filter((row) => row.shard === shard && row.position >= low);
+      const heads = rows.filter((row) => row.position < start);
+      const compact = compactHeads && !this.deadLetters.anyParked && heads.length > 0;
       return {
         shard,
-        heads: rows.filter((row) => row.position < start).map((row) => ({ ...headOf(row), parked: this.#isParked(row) })),
+        heads: compact ? [] : heads.map((row) => ({ ...headOf(row), parked: this.#isParked(row) })),
+        ...(compact ? { compactHeads: CompactHeads.of(heads) } : {}),
         rows: rows
           .filter((row) => row.position >= start)
           .slice(0, limit)
