@@ -80,12 +80,4 @@ describe('a client', () => {
     const short = timers.mock.calls.filter(([, delay]) => (delay ?? 0) <= 1);
     expect(short).toEqual([]);
   });
-
-  it('packs by gzip what can be read back', async () => {
-    const topic = await newTopic();
-    const value = 'the same again '.repeat(1_000);
-    await fill(topic, [value, value], 0, kafkajs({ brokers: BROKERS, compression: 'gzip' }));
-    const { values } = await consume(newSource(), `group-${topic}`, [topic]);
-    await expect.poll(() => values(), PATIENCE).toEqual([value, value]);
-  });
 });
