@@ -28,9 +28,9 @@ describe.each(FULL ? EVERYWHERE : SERVERS.slice(0, 1))('the archive on %s', (_na
     let other = await RelayProcess.start(database.url, LEASE_TTL_MS, ARCHIVE);
     const writing = counters.raise({ seed: 5, writers: 6, transactions: 300, counters: 20, slow: 0.02, rolledBack: 0.1 });
     await counters.until(60);
-    one.signal('SIGSTOP');
+    one.pause();
     await sleep(2 * LEASE_TTL_MS);
-    one.signal('SIGCONT');
+    one.resume();
     await counters.until(180);
     await other.kill();
     other = await RelayProcess.start(database.url, LEASE_TTL_MS, ARCHIVE);

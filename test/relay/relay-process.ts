@@ -37,11 +37,6 @@ export class RelayProcess {
     return relay;
   }
 
-  /** SIGSTOP or SIGCONT. */
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
-  }
-
   /** SIGKILL. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
