@@ -237,7 +237,7 @@ describe.each(PUBLISHERS)('%s:', (_, newPublisher) => {
     });
 
     it("as large as maxRecordBytes says is taken by a broker with Kafka's own limit", async () => {
-      const topic = await newTopic(admin);
+      const topic = await newTopic(admin, 1, { 'max.message.bytes': '1048588' });
       const publisher = publisherOn();
       const value = 'x'.repeat(publisher.maxRecordBytes - 100);
       await publisher.publish({ topic, partition: 0, records: records(value) });
