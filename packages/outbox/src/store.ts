@@ -16,6 +16,7 @@ export {
   type RowHead,
   SHARD_SCOPE,
   SHARDS,
+  type ShardBacklog,
   type TopicPins,
 } from './outbox-store.ts';
 export { type OutboxStore, outboxStore } from './sql/outbox-store.ts';

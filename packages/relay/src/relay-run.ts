@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { type Database, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxStore, type RowHead } from '@txbox/outbox/store';
+import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
+import { type OutboxStore, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
+import { BrokerProbe } from './broker-probe.ts';
+import { watchOwnEventLoop } from './event-loop-watch.ts';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
 import { heldLanes } from './held-lane.ts';
 import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
 import { LaneTable } from './lane-table.ts';
+import { laneFacts, type ReadinessFacts } from './readiness.ts';
+import type { RelayBacklog } from './relay-backlog.ts';
 import type { RelayEmitter, RelayEvents } from './relay-event.ts';
 import { type ResolvedRelayOptions, SLOWER } from './relay-options.ts';
 import { MOST_HELD, type RelayReport } from './relay-report.ts';
@@ -61,11 +65,14 @@ export class RelayRun {
   readonly #sessions: readonly KeptSessions[];
   readonly #leaseSessions: KeptSessions;
   readonly #tables: string;
+  readonly #database: Database;
+  readonly #probe: BrokerProbe;
   #leases: ShardLeases | undefined;
   #readLoop: Loop | undefined;
   #settleLoop: Loop | undefined;
   #moveLoop: Loop | undefined;
   #leaseLoop: Loop | undefined;
+  #endWatch: (() => void) | undefined;
   #ended = false;
   #stopped: Promise<void> | undefined;
   #progress: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -75,6 +82,8 @@ export class RelayRun {
     this.#options = options;
     this.#events = events;
     this.#tables = tablePrefix;
+    this.#database = database;
+    this.#probe = new BrokerProbe(publisher, systemClock);
     const clock = systemClock;
     const now = (): number => clock.monotonic();
     const random = Math.random;
@@ -157,6 +166,30 @@ export class RelayRun {
     return { rows: queues.reduce((sum, queue) => sum + queue.size, 0), bytes: queues.reduce((sum, queue) => sum + queue.heldBytes, 0) };
   }
 
+  /** What `/health/ready` is about. */
+  readiness(): ReadinessFacts {
+    const lanes = laneFacts(this.lanes, systemClock.monotonic());
+    return {
+      trusted: this.#leases?.trusted === true,
+      shards: this.shards.size,
+      share: this.#leases?.share ?? 0,
+      ...lanes,
+      // While there is something to send, its fate tells.
+      brokerSilence: lanes.lanes > 0 ? undefined : this.#probe.look(this.#askableTopic()),
+    };
+  }
+
+  /** What waits in the shards of this relay, from the database. */
+  async backlog(): Promise<RelayBacklog> {
+    // Rows that are left out of memory do not hold the low mark.
+    const requests = [...this.#reading.queues.values()].map(({ shard, low, lowestLeftOut }) => ({
+      shard,
+      from: Math.min(low, lowestLeftOut ?? low),
+    }));
+    const shards = await this.#stored.shardBacklogs(requests.sort((a, b) => a.shard - b.shard));
+    return { shards, parked: await deadLetterStore(this.#database, RELAY_SCOPE, this.#tables).count() };
+  }
+
   counts(): RelayCounts {
     return {
       published: this.#sender.published,
@@ -196,6 +229,7 @@ export class RelayRun {
     this.#readLoop = this.#loop('read', () => this.#read());
     this.#settleLoop = this.#loop('settle', () => this.#settler.runOnce());
     this.#moveLoop = this.#loop('park', () => this.#mover.runOnce());
+    this.#endWatch = watchOwnEventLoop(this.#options, this.#events, () => leases.trusted);
   }
 
   /**
@@ -262,6 +296,7 @@ export class RelayRun {
     this.#ended = true;
     const deadline = systemClock.monotonic() + graceMs;
     const within = (work: Promise<unknown> | undefined): Promise<void> => settledWithin(work, deadline - systemClock.monotonic());
+    this.#endWatch?.();
     this.#wake.stop();
     this.#sender.end();
     this.#reading.endFullReads();
@@ -328,7 +363,13 @@ export class RelayRun {
     this.#released(shard, epoch, 'handed-over');
   }
 
+  #askableTopic(): string | undefined {
+    for (const topic of this.lanes.topics) if (topic.partitions !== undefined) return topic.topic;
+    return this.#options.topics[0];
+  }
+
   #acknowledged(rows: readonly QueuedRow[], at: number): void {
+    this.#probe.answered();
     for (const row of rows) {
       row.queue.acknowledge(row, at);
       this.#settler.add(row.queue);

@@ -1,7 +1,10 @@
 import { createRequire } from 'node:module';
 import { type Database, isTxboxError, Lifecycle, type LifecycleState, openDatabase, systemClock, TxboxError } from '@txbox/core/spi';
 import { examineStart } from './doctor/examination.ts';
+import { describeError } from './foreign-error.ts';
 import { type HeldLane, heldLanes } from './held-lane.ts';
+import { type RelayReadiness, readinessOf } from './readiness.ts';
+import type { RelayBacklog } from './relay-backlog.ts';
 import { RelayEmitter, type RelayEvents } from './relay-event.ts';
 import { DEFAULT_GRACE_MS, type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
 import { type RelayCounts, RelayRun } from './relay-run.ts';
@@ -45,6 +48,16 @@ export interface Relay extends AsyncDisposable {
    */
   whenIdle(): Promise<void>;
   status(): RelayStatus;
+  /**
+   * Whether it can do what it is there for, and why not. Knows it at once; where there is nothing to publish, it asks the
+   * broker for a topic in the background, at most every ten seconds.
+   */
+  readiness(): RelayReadiness;
+  /**
+   * What waits in the shards that it holds, by two statements whose cost does not grow with the backlog: what is more than
+   * some thousand events a shard is estimated. Dead letters are counted. Rejects with `STOPPED` unless it runs.
+   */
+  backlog(): Promise<RelayBacklog>;
   /** Listens to an event; returns what ends that. */
   on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): () => void;
 }
@@ -65,6 +78,7 @@ class RelayService implements Relay {
   #run: RelayRun | undefined;
   #single: Promise<number> | undefined;
   #beginning: Promise<RelayRun> | undefined;
+  #startFailure: string | undefined;
 
   constructor(options: ResolvedRelayOptions) {
     this.#options = options;
@@ -79,8 +93,14 @@ class RelayService implements Relay {
     });
   }
 
-  start(): Promise<void> {
-    return this.#lifecycle.start();
+  async start(): Promise<void> {
+    try {
+      await this.#lifecycle.start();
+    } catch (error) {
+      const { code, message } = describeError(error);
+      this.#startFailure = `${code}: ${message}`;
+      throw error;
+    }
   }
 
   async stop({ graceMs }: { readonly graceMs?: number } = {}): Promise<void> {
@@ -122,6 +142,15 @@ class RelayService implements Relay {
       ...sum(this.#before, run?.counts()),
       held: run ? heldLanes(run.lanes, systemClock.monotonic()) : [],
     };
+  }
+
+  readiness(): RelayReadiness {
+    return readinessOf(this.#lifecycle.state, this.#run?.readiness(), this.#startFailure);
+  }
+
+  async backlog(): Promise<RelayBacklog> {
+    if (!this.#run) throw new TxboxError('STOPPED', 'The relay is not running; call start() first.');
+    return await this.#run.backlog();
   }
 
   on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): () => void {

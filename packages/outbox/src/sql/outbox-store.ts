@@ -28,6 +28,7 @@ export function outboxStore(database: Database, options: { readonly tablePrefix?
     moveFollowers: (rows) => parker.moveFollowers(rows),
     pin: (topic, partitions) => pins.pin(topic, partitions),
     backlog: () => inspector.backlog(),
+    shardBacklogs: (requests) => inspector.shardBacklogs(requests),
     isSettledUpTo: (position) => inspector.isSettledUpTo(position),
   };
 }

@@ -1,11 +1,13 @@
 import { type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId } from '@txbox/core/spi';
 import {
+  type OutboxBacklog,
   type OutboxStore,
   type Page,
   type PageRequest,
   type ParkingFailure,
   type PendingRow,
   type RowHead,
+  type ShardBacklog,
   shardOf,
 } from '@txbox/outbox/store';
 import { MemoryDeadLetters } from './memory-dead-letters.ts';
@@ -147,17 +149,29 @@ export class MemoryOutbox implements OutboxStore {
     return Promise.resolve(pinned);
   }
 
-  backlog(): Promise<{ rows: number; bytes: number; oldestAgeMs: number }> {
-    const rows = [...this.#rows.values()].filter((row) => row.state !== 'uncommitted');
-    return Promise.resolve({
-      rows: rows.length,
-      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
-      oldestAgeMs: rows.length === 0 ? 0 : Math.max(0, this.#now() - Math.min(...rows.map((row) => row.insertedAt))),
-    });
+  backlog(): Promise<OutboxBacklog> {
+    return Promise.resolve(this.#backlogOf([...this.#rows.values()].filter((row) => row.state !== 'uncommitted')));
+  }
+
+  shardBacklogs(requests: readonly { readonly shard: number; readonly from: number }[]): Promise<ShardBacklog[]> {
+    return Promise.resolve(
+      requests.map(({ shard, from }) => {
+        const rows = [...this.#rows.values()].filter((row) => row.state !== 'uncommitted' && row.shard === shard && row.position >= from);
+        return { shard, ...this.#backlogOf(rows), exact: true };
+      }),
+    );
   }
 
   isSettledUpTo(position: number): Promise<boolean> {
     return Promise.resolve(![...this.#rows.values()].some((row) => row.state !== 'uncommitted' && row.position <= position));
+  }
+
+  #backlogOf(rows: readonly Row[]): OutboxBacklog {
+    return {
+      rows: rows.length,
+      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
+      oldestAgeMs: rows.length === 0 ? 0 : Math.max(0, this.#now() - Math.min(...rows.map((row) => row.insertedAt))),
+    };
   }
 
   #isParked({ topic, key, id }: Row): boolean {
