@@ -14,7 +14,9 @@ export class ChildProcessHandle {
   }
 
   static async start(file: URL, args: readonly string[]): Promise<ChildProcessHandle> {
-    const child = fork(fileURLToPath(file), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    // kafkajs sets itself timers in the past, and Node tells of each.
+    const execArgv = ['--disable-warning=TimeoutNegativeWarning'];
+    const child = fork(fileURLToPath(file), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv });
     return new ChildProcessHandle(child, await answerOf(child));
   }
 

@@ -4,7 +4,7 @@ import { createConnection, createPool } from 'mysql2/promise';
 import { type BenchReport, type BenchResult, median, ratioResult, rounded, spread, type VariantCost } from './bench-result.ts';
 import { type Sample, type SubjectName, SubjectProcess } from './outbox/subject-process.ts';
 import { createTables } from './outbox/usual-transaction.ts';
-import { WireProxy } from './outbox/wire-proxy.ts';
+import { WireProxy } from './wire-proxy.ts';
 
 /** What adding events costs: measured beside the same transactions without, and beside what one would write by hand. */
 export interface OutboxBench {

@@ -1,28 +1,20 @@
 import { MemoryInboxStore, MemoryLeaseStore, MemoryLog, MemoryOutbox } from '@txbox/testing';
 import {
+  archiveSuite,
   inboxStoreSuite,
   leaseStoreSuite,
   messageSourceSuite,
+  type OutboxStoreBackend,
   outboxStoreSuite,
   parkingSuite,
   publisherSuite,
 } from '@txbox/testing/conformance';
 
-outboxStoreSuite('memory', async () => {
-  const store = new MemoryOutbox();
-  return {
-    store,
-    begin: async () => {
-      const transaction = store.begin();
-      return {
-        insert: async (messages) => void transaction.insert(messages),
-        remove: async (ids) => transaction.remove(ids),
-        commit: async () => transaction.commit(),
-        rollback: async () => transaction.rollback(),
-      };
-    },
-    dispose: async () => undefined,
-  };
+outboxStoreSuite('memory', async () => outboxBackend(new MemoryOutbox()));
+
+archiveSuite('memory', async () => {
+  const store = new MemoryOutbox({ archives: true });
+  return { ...outboxBackend(store), archive: store.archive, backdate: async (ids, ageMs) => store.archive.backdate(ids, ageMs) };
 });
 
 parkingSuite('memory', async () => {
@@ -75,3 +67,19 @@ inboxStoreSuite('memory', async () => {
     dispose: async () => undefined,
   };
 });
+
+function outboxBackend(store: MemoryOutbox): OutboxStoreBackend {
+  return {
+    store,
+    begin: async () => {
+      const transaction = store.begin();
+      return {
+        insert: async (messages) => void transaction.insert(messages),
+        remove: async (ids) => transaction.remove(ids),
+        commit: async () => transaction.commit(),
+        rollback: async () => transaction.rollback(),
+      };
+    },
+    dispose: async () => undefined,
+  };
+}

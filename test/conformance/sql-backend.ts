@@ -13,8 +13,9 @@ import {
   tableNames,
 } from '@txbox/core/spi';
 import { inboxComponent, inboxStore } from '@txbox/inbox/store';
-import { outboxComponent, outboxStore, outboxWriter, RELAY_SCOPE } from '@txbox/outbox/store';
+import { outboxArchive, outboxComponent, outboxStore, outboxWriter, RELAY_SCOPE } from '@txbox/outbox/store';
 import type {
+  ArchiveBackend,
   InboxStoreBackend,
   LeaseStoreBackend,
   OutboxStoreBackend,
@@ -68,10 +69,30 @@ export async function sqliteDatabase(components: readonly MigrationComponent[]):
 export async function outboxBackend(
   open: (components: readonly MigrationComponent[]) => Promise<TestDatabase>,
 ): Promise<OutboxStoreBackend> {
-  const { database, dispose } = await open([coreComponent, outboxComponent]);
+  return outboxIn(await open([coreComponent, outboxComponent]), false);
+}
+
+export async function archiveBackend(open: (components: readonly MigrationComponent[]) => Promise<TestDatabase>): Promise<ArchiveBackend> {
+  const opened = await open([coreComponent, outboxComponent]);
+  const { database } = opened;
+  return {
+    ...outboxIn(opened, true),
+    archive: outboxArchive(database),
+    backdate: async (ids, ageMs) => {
+      const session = await database.session();
+      await session.execute(
+        `UPDATE ${TABLES.archive} SET published_at = ${session.dialect.nowPlusMs} WHERE id IN (${ids.map(() => '?').join(', ')})`,
+        [-ageMs, ...ids],
+      );
+      await session.release();
+    },
+  };
+}
+
+function outboxIn({ database, dispose }: TestDatabase, archive: boolean): OutboxStoreBackend {
   const writer = outboxWriter();
   return {
-    store: outboxStore(database),
+    store: outboxStore(database, { archive }),
     begin: async () => {
       const session = await database.session();
       await session.begin();

@@ -1,5 +1,5 @@
-import { inboxStoreSuite, leaseStoreSuite, outboxStoreSuite, parkingSuite } from '@txbox/testing/conformance';
-import { inboxBackend, leaseBackend, outboxBackend, parkingBackend, sqliteDatabase } from './sql-backend.ts';
+import { archiveSuite, inboxStoreSuite, leaseStoreSuite, outboxStoreSuite, parkingSuite } from '@txbox/testing/conformance';
+import { archiveBackend, inboxBackend, leaseBackend, outboxBackend, parkingBackend, sqliteDatabase } from './sql-backend.ts';
 
 outboxStoreSuite('SQLite', async () => await outboxBackend(sqliteDatabase), {
   lacks: {
@@ -9,6 +9,10 @@ outboxStoreSuite('SQLite', async () => await outboxBackend(sqliteDatabase), {
 });
 
 parkingSuite('SQLite', async () => await parkingBackend(sqliteDatabase));
+archiveSuite('SQLite', async () => await archiveBackend(sqliteDatabase), {
+  lacks: { 'late-commits': 'SQLite has one writer at a time, so rows become visible in the order of their positions' },
+});
+
 leaseStoreSuite('SQLite', async () => await leaseBackend(sqliteDatabase), {
   lacks: { 'session-time-zone': 'SQLite has no session time zone; its clock is UTC' },
 });

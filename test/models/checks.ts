@@ -16,6 +16,9 @@ const ONE = ['NR=1', 'NP=4'];
 /** Two relays without any lease. */
 const TWO = ['NR=2', 'NP=3', 'PAGE=1', 'NOPREFETCH'];
 const BATCH = [...ONE, 'BATCH=3'];
+/** Keys are parked and redriven meanwhile. */
+const PARK_ONE = ['NR=1', 'NP=3', 'PARK', 'LOWINV'];
+const PARK_TWO = [...TWO, 'PARK', 'LOWINV'];
 
 type Line = readonly [expect: Expectation, what: string, flags: readonly string[], slow?: 'slow'];
 
@@ -42,6 +45,16 @@ const RELAY_LOW: readonly Line[] = [
   ['holds', 'requests of several rows, failed keys forgotten', [...BATCH, 'LOWINV', 'DROPKEY'], 'slow'],
   ['holds', 'requests of several rows, restart issues numbers again', ['NR=1', 'NP=3', 'REUSE', 'BATCH=3'], 'slow'],
   ['holds', 'requests of two rows, two relays', [...TWO, 'LOWINV', 'BATCH=2'], 'slow'],
+  ['holds', 'a key parked, its followers moved, redriven', PARK_ONE],
+  ['holds', 'parking, two relays without any lease', PARK_TWO, 'slow'],
+  ['holds', 'parking, four numbers', ['NR=1', 'NP=4', 'PARK', 'LOWINV', 'NOPREFETCH'], 'slow'],
+  ['holds', 'two keys parked', [...PARK_ONE, 'PARKS=2'], 'slow'],
+  ['caught', 'parked keys read beside the page', [...PARK_ONE, 'PARKCACHED']],
+  ['caught', 'a refused row forgotten, its followers in memory not', [...PARK_ONE, 'PARKROWONLY']],
+  ['caught', 'a page from before the parking used after it', [...PARK_ONE, 'PARKKEEPPAGE']],
+  ['caught', 'followers moved without looking whether the key is parked', [...PARK_ONE, 'MOVENOCHECK']],
+  ['caught', 'redriven not from the front', [...PARK_ONE, 'REDRIVEANY']],
+  ['caught', 'un-parked though a dead letter is left', [...PARK_ONE, 'UNPARKANY']],
   ['caught', 'plain hint', [...ONE, 'HINT', 'NOPREFETCH']],
   ['caught', 'hint that wake-ups lower', [...ONE, 'HINT', 'NOPREFETCH', 'WAKELOWER']],
   ['caught', 'wake-up raises low', [...ONE, 'WAKERAISE']],

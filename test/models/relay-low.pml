@@ -4,6 +4,8 @@
    Property 1 (append): first occurrences in the log per key come in commit order.
    Property 2 (Monitor): when nothing can move any more, every committed event is in the log and settled.
    Property 3 (LOWINV): no row commits below a low mark, so the order alarm never fires.
+   PARK: a refused row becomes a dead letter and parks its key (R9, R11); pages show which keys are parked, both relays move
+   followers behind, a redriver sends the dead letters from the front of the key and un-parks it with the last.
    Flags choose the rule; a mutant is one flag. See README.md. */
 #ifndef NP
 #define NP 4                /* positions, 3 to 5 */
@@ -35,6 +37,7 @@
 #define COMMITTED 3
 #define GONE 4
 #define DELETING 5          /* UNDO: a settle not yet committed: dirty looks miss it, snapshots see it */
+#define DEAD 6              /* PARK: among the dead letters */
 #define VISIBLE(p) (st[p]==COMMITTED || st[p]==DELETING)
 #define SZ (NP+1)
 #define M(r,p) m[(r)*SZ+(p)]
@@ -46,6 +49,19 @@ byte low[NR], front[NR], pg[NR], pgs[NR], tgt[NR], m[NR*SZ];
 bool pgon[NR], samp[NR], dead[NR], wait[NR*2];
 #ifdef UNDO
 byte sd[NR];
+#endif
+#ifdef PARK                 /* a row set aside, in a relay's memory: parked in the page that showed it; place among the dead letters */
+bool parked[2]; byte pgp[NR], aside[NR], place[SZ], parks, dead2[2];
+#ifdef PARKCACHED           /* mutant: which keys are parked is read beside the page, not in it */
+bool known[NR*2];
+#define SHOWN(r,i) known[(r)*2+key[i]]
+#else
+#define SHOWN(r,i) parked[key[i]]
+#endif
+#define ASIDE(r,p) (aside[r] & BIT(p))
+#define NOPAGE(r) pgp[r] = 0; pg[r] = 0; pgs[r] = 0; pgon[r] = false
+#else
+#define ASIDE(r,p) false
 #endif
 #ifdef REUSE
 bit inc, gen[SZ], conn[NR], mg[NR*SZ], mk[NR*SZ]; byte ms[NR*SZ];
@@ -128,8 +144,8 @@ proctype Restart() { byte i;     /* T3: open transactions roll back, the counter
 
 /* ------------------------------------------------------------ what a read would bring */
 #define C(q,f) (VISIBLE(q) && (q)>=(f))
-#define NEW(r,p,f,before) (C(p,f) && M(r,p)==NONE && (before)<PAGE)
-#define OLDER(r,p) (st[p]==COMMITTED && (p)<START(r) && M(r,p)==NONE)
+#define NEW(r,p,f,before) (C(p,f) && M(r,p)==NONE && !ASIDE(r,p) && (before)<PAGE)
+#define OLDER(r,p) (st[p]==COMMITTED && (p)<START(r) && M(r,p)==NONE && !ASIDE(r,p))
 #ifdef TWO                               /* mutant: a second request of the key before the first is acknowledged */
 #define BLOCKS(r,q,p) (KEY(r,q)==KEY(r,p) && M(r,q)==HELD && (q)<(p))
 #else
@@ -158,9 +174,22 @@ inline snapshot(r, from, stretch) {
      :: VISIBLE(i) && i >= c && n < PAGE -> pg[r] = pg[r] | BIT(i); n++; front[r] = i
      :: VISIBLE(i) && stretch && i >= low[r] && i < c && M(r,i) == NONE -> pg[r] = pg[r] | BIT(i)
      :: else fi; i++
-  :: else -> break od; i = 0; n = 0; c = 0; pgon[r] = true }
+  :: else -> break od;
+#ifdef PARK
+  pgp[r] = 0; i = 1; do :: i <= NP -> if :: (pg[r] & BIT(i)) && SHOWN(r,i) -> pgp[r] = pgp[r] | BIT(i) :: else fi; i++ :: else -> break od;
+#endif
+  i = 0; n = 0; c = 0; pgon[r] = true }
 inline deliver(r) {                                   /* the answer arrives: any time after the snapshot */
   i = 1;
+#ifdef PARK
+  do
+  :: i <= NP -> if
+     :: (pg[r] & BIT(i)) && (pgp[r] & BIT(i)) && M(r,i) != ACKED -> aside[r] = aside[r] | BIT(i)
+     :: (pg[r] & BIT(i)) && !(pgp[r] & BIT(i)) -> aside[r] = aside[r] & ~BIT(i)
+     :: else fi; i++
+  :: else -> break od;
+  pg[r] = pg[r] & ~pgp[r]; pgp[r] = 0; i = 1;
+#endif
   do
   :: i <= NP -> if
      :: (pg[r] & BIT(i)) && M(r,i) == NONE -> TAKE(r,i)
@@ -265,7 +294,33 @@ inline deliver(r) {                                   /* the answer arrives: any
   :: atomic { M(r,p) == FLIGHT && FIRST(r,p) -> UNKNOWN(r,p); LOST(r,p) } \
   SETTLE(r,p) SWEEP(r,p) WAKE(r,p)
 #else
+#ifdef PARK
+#ifndef PARKS
+#define PARKS 1
+#endif
+#define TODEAD(p) if :: st[p] == COMMITTED -> dead2[key[p]]++; place[p] = dead2[key[p]]; st[p] = DEAD :: else fi
+#ifdef PARKROWONLY                       /* mutant: the refused row is forgotten, its followers in memory are not */
+#define FORGETKEY(r,p) FORGET(r,p); NOPAGE(r)
+#elif defined(PARKKEEPPAGE)              /* mutant: a page that was asked for before is used after it */
+#define FORGETKEY(r,p) i = 1; do :: i <= NP -> if :: M(r,i) == HELD && key[i] == key[p] -> FORGET(r,i) :: else fi; i++ :: else -> break od; i = 0; FORGET(r,p)
+#else
+#define FORGETKEY(r,p) i = 1; do :: i <= NP -> if :: M(r,i) == HELD && key[i] == key[p] -> FORGET(r,i) :: else fi; i++ :: else -> break od; i = 0; FORGET(r,p); NOPAGE(r)
+#endif
+#define LOWASIDE(r,q,p) ((q) < (p) && ASIDE(r,q) && key[q] == key[p])
+#ifdef MOVENOCHECK                       /* mutant: followers are moved whether or not their key is still parked */
+#define STILL(p) true
+#else
+#define STILL(p) parked[key[p]]
+#endif
+#define PARKING(r,p) \
+  :: atomic { M(r,p) == FLIGHT && parks < PARKS -> parks++; if :: st[p] == COMMITTED -> parked[key[p]] = true :: else fi; TODEAD(p); FORGETKEY(r,p) } \
+  :: atomic { ASIDE(r,p) && !LOWASIDE(r,1,p) && !LOWASIDE(r,2,p) && !LOWASIDE(r,3,p) -> aside[r] = aside[r] & ~BIT(p); \
+       if :: STILL(p) -> TODEAD(p) :: else fi }
+#else
+#define PARKING(r,p)
+#endif
 #define EACH(r,p) \
+  PARKING(r,p) \
   :: atomic { M(r,p) == HELD && !BLOCKED(r,p) -> M(r,p) = FLIGHT } \
   :: atomic { M(r,p) == FLIGHT -> append(KEY(r,p), SEQ(r,p)); if :: M(r,p) = ACKED :: M(r,p) = HELD fi } \
   :: atomic { M(r,p) == FLIGHT -> LOST(r,p) } \
@@ -302,6 +357,9 @@ end:
 #endif
 #endif
   :: atomic { pgon[r] -> deliver(r) }
+#ifdef PARKCACHED
+  :: atomic { known[r*2] != parked[0] || known[r*2+1] != parked[1] -> known[r*2] = parked[0]; known[r*2+1] = parked[1] }
+#endif
   EACH(r,1) EACH(r,2) EACH(r,3)
 #if NP >= 4
   EACH(r,4)
@@ -323,6 +381,9 @@ end:
 #ifdef UNDO
     if :: sd[r] -> st[sd[r]] = COMMITTED :: else fi; sd[r] = 0;
 #endif
+#ifdef PARK
+    pgp[r] = 0; aside[r] = 0;
+#endif
     low[r] = 0; front[r] = 0; pg[r] = 0; pgs[r] = 0; tgt[r] = 0; pgon[r] = false; samp[r] = false; wait[r*2] = 0; wait[r*2+1] = 0; i = 1;
     do :: i <= NP -> FORGET(r,i); i++ :: else -> break od; i = 0 } }
 
@@ -332,9 +393,32 @@ proctype Hider() {
 end:
   if HIDES(1) HIDES(2) HIDES(3) fi }
 #endif
+#ifdef PARK                              /* the dead letters of a key, from its front; it may die after sending, and another begins again */
+proctype Redriver(bit k) { byte p, i;
+end:
+  do
+  :: atomic { parked[k] -> p = 0; i = 1;
+       do :: i <= NP -> if
+#ifdef REDRIVEANY                        /* mutant: not from the front */
+            :: st[i] == DEAD && key[i] == k -> p = i
+#else
+            :: st[i] == DEAD && key[i] == k && (p == 0 || place[i] < place[p]) -> p = i
+#endif
+            :: else fi; i++ :: else -> break od; i = 0 };
+     if :: p != 0 -> atomic { append(k, sq[p]) } :: else fi;
+     if
+     :: atomic { if :: p != 0 && st[p] == DEAD -> st[p] = GONE :: else fi; p = 0; i = 1;
+#ifndef UNPARKANY                        /* mutant: un-parked though a dead letter is left */
+          do :: i <= NP -> if :: st[i] == DEAD && key[i] == k -> p = i :: else fi; i++ :: else -> break od;
+#endif
+          if :: p == 0 -> parked[k] = false :: else fi; p = 0; i = 0 }
+     :: p = 0
+     fi
+  od }
+#endif
 proctype Monitor() { byte i;
   timeout; i = 1; assert(log[0] == cnt[0] && log[1] == cnt[1]);
-  do :: i <= NP -> assert(st[i] != COMMITTED); i++ :: else -> break od }
+  do :: i <= NP -> assert(st[i] != COMMITTED && st[i] != DEAD); i++ :: else -> break od }
 init { byte i = 0; atomic { do :: i < NR -> low[i] = 1; i++ :: else -> break od; i = 0;
     do :: i < NR -> run Relay(i); i++ :: else -> break od;
     run Writer(0);
@@ -348,5 +432,8 @@ init { byte i = 0; atomic { do :: i < NR -> low[i] = 1; i++ :: else -> break od;
 #endif
 #ifdef HIDE
     run Hider();
+#endif
+#ifdef PARK
+    run Redriver(0); run Redriver(1);
 #endif
     run Monitor() } }

@@ -12,12 +12,15 @@ export class RelayProcess {
   readonly #exited: Promise<unknown[]>;
   /** Order alarms that it raised. */
   alarms = 0;
+  /** Shards that it found to be another's. */
+  lost = 0;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
     this.#exited = once(child, 'exit');
     child.on('message', (message) => {
       if (message === 'alarm') this.alarms += 1;
+      else if (message === 'lost') this.lost += 1;
     });
   }
 
@@ -38,6 +41,16 @@ export class RelayProcess {
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#exited;
+  }
+
+  /** SIGSTOP. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  /** SIGCONT. */
+  resume(): void {
+    this.#child.kill('SIGCONT');
   }
 
   /** SIGTERM; resolves to the exit code. */

@@ -13,6 +13,7 @@ export interface RelayProcessOptions {
 const [{ url, brokers, leaseTtlMs }] = (await once(process, 'message')) as [RelayProcessOptions];
 const relay = createRelay({ database: { url }, publisher: kafkajs({ brokers }), leaseTtlMs });
 relay.on('order-alarm', () => process.send?.('alarm'));
+relay.on('shard-released', ({ why }) => process.send?.(why));
 const ended = once(process, 'SIGTERM');
 await relay.start();
 process.send?.('running');

@@ -129,6 +129,7 @@ export interface OutboxReader {
 export interface OutboxSettler {
   /**
    * Deletes rows of one shard by identity (position and id together), ascending by position; returns how many were there.
+   * A store that archives moves them instead, each once however many settle it, and always as `each` does.
    * `range` (default) may wait for an uncommitted row inside the span, at most the session's lock wait time-out;
    * `each` never waits for a row that is not named.
    */

@@ -1,4 +1,5 @@
 export { outboxComponent } from './migrations/outbox-component.ts';
+export type { ArchivedMessage, ArchivedTopic, ArchiveFilter, ArchiveSpan, OutboxArchive } from './outbox-archive.ts';
 export { type ResolvedOutboxOptions, resolveOutboxOptions } from './outbox-options.ts';
 export {
   type OutboxBacklog,
@@ -19,5 +20,6 @@ export {
   type ShardBacklog,
   type TopicPins,
 } from './outbox-store.ts';
-export { type OutboxStore, outboxStore } from './sql/outbox-store.ts';
+export { outboxArchive } from './sql/outbox-archive.ts';
+export { type OutboxStore, type OutboxStoreOptions, outboxStore } from './sql/outbox-store.ts';
 export { outboxWriter, shardOf } from './sql/outbox-writer.ts';

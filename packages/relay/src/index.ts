@@ -8,7 +8,7 @@ export type { NotReady, RelayReadiness } from './readiness.ts';
 export { createRelay, type Relay, type RelayStatus } from './relay.ts';
 export type { RelayBacklog } from './relay-backlog.ts';
 export type { LaneName, RelayEvents } from './relay-event.ts';
-export type { RelayOptions, RelaySettings } from './relay-options.ts';
+export type { ArchiveOptions, DeadLetterOptions, RelayOptions, RelaySettings } from './relay-options.ts';
 export type { RelayCounts } from './relay-run.ts';
 export type { OnPermanentFailure } from './sender.ts';
 export type { WakeOptions } from './wake-listener.ts';

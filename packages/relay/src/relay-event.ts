@@ -47,8 +47,10 @@ export interface RelayEvents {
    * `leaseTtlMs` its leases are not trusted any more, and nothing is sent before they are renewed.
    */
   'event-loop-blocked': { readonly blockedMs: number; readonly leasesTrusted: boolean };
+  /** Messages were forgotten because they were kept for as long as configured. */
+  cleaned: { readonly what: 'archive' | 'dead-letters'; readonly messages: number };
   /** A pass of one of the loops failed and is tried again. */
-  failed: { readonly what: 'read' | 'settle' | 'lease' | 'park'; readonly code: string; readonly message: string };
+  failed: { readonly what: 'read' | 'settle' | 'lease' | 'park' | 'maintenance'; readonly code: string; readonly message: string };
 }
 
 type Listener = (event: never) => void;

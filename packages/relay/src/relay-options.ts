@@ -62,12 +62,34 @@ export interface RelayOptions {
    * `skip-message` makes it a dead letter and goes on with its key, which breaks the order and needs `SKIP_BREAKS_ORDER` in `accept`.
    */
   readonly onPermanentFailure?: OnPermanentFailure;
+  /**
+   * Keeps published messages in the table `txbox_archive` for `retentionMs` milliseconds; the same in all
+   * relays of a database. `false` deletes them. Default `false`.
+   */
+  readonly archive?: ArchiveOptions | false;
+  /**
+   * Discards dead letters that were parked `retentionMs` milliseconds ago, with an audit row each, and lets their keys go on; at
+   * least an hour. `false` keeps them until an operator decides. Default `false`.
+   */
+  readonly deadLetters?: DeadLetterOptions | false;
   /** Topics that must be there when the relay starts. Those to which it published before are looked at anyway. Default: none. */
   readonly topics?: readonly string[];
   /** Codes of `REFUSALS` with which the relay starts nevertheless, or of which it does not warn. Default: none. */
   readonly accept?: readonly RefusalCode[];
   /** Where services reach this relay to wake it; `false` = only services of this process do, all others wait for a poll. Default: a free port of the loopback. */
   readonly wake?: WakeOptions | false;
+}
+
+/** How long published messages are kept. */
+export interface ArchiveOptions {
+  /** Milliseconds from publishing on. */
+  readonly retentionMs: number;
+}
+
+/** How long dead letters are kept. */
+export interface DeadLetterOptions {
+  /** Milliseconds from parking on. */
+  readonly retentionMs: number;
 }
 
 /** What the section `relay` of a configuration file holds. */
@@ -111,6 +133,21 @@ const wakeRule: OptionRule = (value) => {
   return undefined;
 };
 
+function retentionRule(leastMs: number): OptionRule {
+  return (value) => {
+    if (value === false) return undefined;
+    const problem = objectValue(value);
+    if (problem !== undefined) return `${problem} { retentionMs } or false`;
+    const unknown = Object.keys(value as object).filter((name) => name !== 'retentionMs');
+    if (unknown.length > 0) return `has unknown properties ${unknown.join(', ')} (known: retentionMs)`;
+    const wrong = integerWithin(leastMs)((value as { retentionMs?: unknown }).retentionMs);
+    return wrong === undefined ? undefined : `needs retentionMs, which ${wrong}`;
+  };
+}
+
+/** Whoever operates a relay shall have seen a dead letter before it goes. */
+const LEAST_DEAD_LETTER_RETENTION_MS = 3_600_000;
+
 /** The rules of {@link RelaySettings}. */
 export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule } = {
   leaseTtlMs: integerWithin(300),
@@ -125,6 +162,8 @@ export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: Opt
   maxBytes: integerWithin(1),
   retry: backoffOption(RETRY),
   onPermanentFailure: oneOf('park-key', 'hold', 'skip-message'),
+  archive: retentionRule(1),
+  deadLetters: retentionRule(LEAST_DEAD_LETTER_RETENTION_MS),
   topics: listOf(text),
   accept: listOf(oneOf(...Object.keys(REFUSALS))),
   wake: wakeRule,
@@ -155,6 +194,8 @@ export function resolveRelayOptions(options: RelayOptions): ResolvedRelayOptions
       maxBytes: 67_108_864,
       retry: RETRY,
       onPermanentFailure: 'park-key',
+      archive: false,
+      deadLetters: false,
       topics: [],
       accept: [],
       wake: {},

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
+import { type OutboxStore, outboxArchive, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
 import { BrokerProbe } from './broker-probe.ts';
+import { LetterSender } from './dead-letters/letter-sender.ts';
 import { watchOwnEventLoop } from './event-loop-watch.ts';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
@@ -9,6 +10,9 @@ import { heldLanes } from './held-lane.ts';
 import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
 import { LaneTable } from './lane-table.ts';
+import { ArchiveCleaner } from './maintenance/archive-cleaner.ts';
+import { DeadLetterCleaner } from './maintenance/dead-letter-cleaner.ts';
+import { Maintenance, type MaintenanceService } from './maintenance/maintenance.ts';
 import { laneFacts, type ReadinessFacts } from './readiness.ts';
 import type { RelayBacklog } from './relay-backlog.ts';
 import type { RelayEmitter, RelayEvents } from './relay-event.ts';
@@ -28,6 +32,8 @@ const STUCK_AFTER_MS = 2_000;
 const SWEEP_MS = 5_000;
 /** Most bytes of unanswered requests. */
 const MAX_IN_FLIGHT_BYTES = 16_777_216;
+/** Longest pause between two looks for what is to be forgotten; shorter where little is kept. */
+const MAINTENANCE_MS = { least: 1_000, most: 300_000, ofRetention: 0.1 };
 /** A failed pass of a loop is tried again after so long. */
 const LOOP_BACKOFF = { baseMs: 100, capMs: 2_000 };
 
@@ -42,7 +48,7 @@ export interface RelayCounts {
 }
 
 /**
- * From taking shards to giving them up: four loops side by side.
+ * From taking shards to giving them up: loops side by side, and one that forgets what was kept for long enough.
  *
  * ```
  * leases ──► reading ──► lanes ──► sending ──► settling
@@ -59,6 +65,7 @@ export class RelayRun {
   readonly #sender: Sender;
   readonly #settler: Settler;
   readonly #mover: FollowerMover;
+  readonly #maintenance: Maintenance | undefined;
   readonly #stored: OutboxStore;
   readonly #reading: ShardLoop;
   readonly #wake: WakeListener;
@@ -71,8 +78,10 @@ export class RelayRun {
   #readLoop: Loop | undefined;
   #settleLoop: Loop | undefined;
   #moveLoop: Loop | undefined;
+  #maintenanceLoop: Loop | undefined;
   #leaseLoop: Loop | undefined;
   #endWatch: (() => void) | undefined;
+  readonly #stopping = new AbortController();
   #ended = false;
   #stopped: Promise<void> | undefined;
   #progress: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -92,7 +101,8 @@ export class RelayRun {
     const settleSessions = new KeptSessions(database, { now, staleAfterMs });
     this.#leaseSessions = new KeptSessions(database, { now, staleAfterMs });
     const parkSessions = new KeptSessions(database, { now, staleAfterMs });
-    this.#sessions = [readSessions, settleSessions, parkSessions, this.#leaseSessions];
+    const maintenanceSessions = new KeptSessions(database, { now, staleAfterMs });
+    this.#sessions = [readSessions, settleSessions, parkSessions, maintenanceSessions, this.#leaseSessions];
 
     const stored = outboxStore(database, { tablePrefix });
     this.#stored = stored;
@@ -120,7 +130,7 @@ export class RelayRun {
       onProgress: (gone) => this.#moved(gone),
     });
     this.#settler = new Settler({
-      settler: outboxStore(settleSessions, { tablePrefix }),
+      settler: outboxStore(settleSessions, { tablePrefix, archive: options.archive !== false }),
       classify: (error) => database.dialect.classify(error),
       clock,
       events,
@@ -132,6 +142,7 @@ export class RelayRun {
       onMoved: (rows) => this.#followed(rows),
       onFreed: () => this.#readLoop?.wake(),
     });
+    this.#maintenance = maintenanceOf(maintenanceSessions, options, this.id, events, this.#stopping.signal);
     this.#reading = new ShardLoop({
       reader: outboxStore(readSessions, { tablePrefix }),
       lanes: this.lanes,
@@ -230,6 +241,8 @@ export class RelayRun {
     this.#settleLoop = this.#loop('settle', () => this.#settler.runOnce());
     this.#moveLoop = this.#loop('park', () => this.#mover.runOnce());
     this.#endWatch = watchOwnEventLoop(this.#options, this.#events, () => leases.trusted);
+    const maintenance = this.#maintenance;
+    if (maintenance) this.#maintenanceLoop = this.#loop('maintenance', () => maintenance.runOnce());
   }
 
   /**
@@ -294,6 +307,7 @@ export class RelayRun {
 
   async #runStop(graceMs: number): Promise<void> {
     this.#ended = true;
+    this.#stopping.abort();
     const deadline = systemClock.monotonic() + graceMs;
     const within = (work: Promise<unknown> | undefined): Promise<void> => settledWithin(work, deadline - systemClock.monotonic());
     this.#endWatch?.();
@@ -304,19 +318,21 @@ export class RelayRun {
     const reading = this.#readLoop?.stop();
     const settling = this.#settleLoop?.stop();
     const moving = this.#moveLoop?.stop();
+    const maintaining = this.#maintenanceLoop?.stop();
     await within(this.#sender.quiet());
     await within(settling);
     await within(moving);
     await within(this.#flush(deadline));
     await within(reading);
+    await within(maintaining);
     const leasing = this.#leaseLoop?.stop();
     await within(leasing);
     for (const [shard, epoch] of this.shards) this.#released(shard, epoch, 'stopped');
     // What cannot be released expires; a stop never fails for it.
-    await settledWithin(this.#leases?.releaseAll(), RELEASE_MS);
+    await settledWithin(Promise.all([this.#leases?.releaseAll(), this.#maintenance?.release()]), RELEASE_MS);
     // A statement that hangs ends with its connection, and with it the loop that waits for it.
     for (const sessions of this.#sessions) await sessions.close();
-    await Promise.all([reading, settling, moving, leasing]);
+    await Promise.all([reading, settling, moving, maintaining, leasing]);
   }
 
   async #flush(deadline: number): Promise<void> {
@@ -445,6 +461,37 @@ async function settledWithin(work: Promise<unknown> | undefined, ms: number): Pr
   const enough = new AbortController();
   await Promise.race([work?.catch(() => undefined), systemClock.sleep(Math.max(0, ms), enough.signal)]);
   enough.abort();
+}
+
+/** What one relay does for all; nothing when nothing is kept. */
+function maintenanceOf(
+  database: Database,
+  { archive, deadLetters, tablePrefix, publisher, leaseTtlMs }: ResolvedRelayOptions,
+  self: Buffer,
+  events: RelayEmitter,
+  signal: AbortSignal,
+): Maintenance | undefined {
+  const services: MaintenanceService[] = [];
+  const retentions: number[] = [];
+  if (archive !== false) {
+    const { retentionMs } = archive;
+    services.push(new ArchiveCleaner({ archive: outboxArchive(database, { tablePrefix }), retentionMs, events }));
+    retentions.push(retentionMs);
+  }
+  if (deadLetters !== false) {
+    const { retentionMs } = deadLetters;
+    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix);
+    const actor = `relay ${self.toString('hex')}`;
+    const plan = { letters, publisher, clock: systemClock, actor, signal };
+    const pins = outboxStore(database, { tablePrefix });
+    const sender = new LetterSender({ ...plan, pins, random: Math.random, force: false, onSent: () => undefined });
+    services.push(new DeadLetterCleaner({ ...plan, sender, leaseTtlMs, retentionMs, events }));
+    retentions.push(retentionMs);
+  }
+  if (services.length === 0) return undefined;
+  const { least, most, ofRetention } = MAINTENANCE_MS;
+  const everyMs = Math.max(least, Math.min(most, Math.ceil(ofRetention * Math.min(...retentions))));
+  return new Maintenance({ services, leases: leaseStore(database, tablePrefix), self, clock: systemClock, everyMs });
 }
 
 function lanePolicy({ publisher, batchRows, batchBytes, retry }: ResolvedRelayOptions, random: () => number): LanePolicy {

@@ -14,8 +14,10 @@ export interface BalanceDecision {
   readonly handOver: readonly number[];
   /** Shards of others to ask for. */
   readonly want: readonly number[];
-  /** Shards that were asked for and are no longer needed. */
+  /** Shards that were asked for and are no longer needed, or that their owners may keep. */
   readonly unwant: readonly number[];
+  /** True while others are to hand over to this relay what it asked for. */
+  readonly awaits: boolean;
 }
 
 /** How many of the shards are this relay's, among the living in the order of their ids; none for one that is not among them. */
@@ -45,7 +47,13 @@ export function balance(me: string, living: ReadonlySet<string>, leases: readonl
   const handOver = asked.slice(0, surplus).map((lease) => lease.shard);
 
   const wantedByMe = leases.filter((lease) => lease.owner !== undefined && lease.owner !== me && lease.wantedBy === me);
-  const open = missing - take.length - wantedByMe.length;
+  // A wish to somebody who has no more than a share is never granted; who is handing over is no owner any more.
+  const mayKeep = (lease: ShardLease): boolean => {
+    const owner = lease.owner as string;
+    return ids.includes(owner) && held(owner).length <= shareOf(owner);
+  };
+  const wishes = wantedByMe.filter((lease) => !mayKeep(lease));
+  const open = missing - take.length - wishes.length;
   const want: number[] = [];
   for (const owner of ids) {
     if (owner === me) continue;
@@ -55,6 +63,7 @@ export function balance(me: string, living: ReadonlySet<string>, leases: readonl
     const askable = theirs.filter((lease) => !spoken(lease));
     want.push(...askable.slice(0, Math.max(0, Math.min(spare, open - want.length))).map((lease) => lease.shard));
   }
-  const unwant = open < 0 ? wantedByMe.slice(open).map((lease) => lease.shard) : [];
-  return { take, handOver, want, unwant };
+  const needless = [...wantedByMe.filter(mayKeep), ...(open < 0 ? wishes.slice(open) : [])];
+  const awaits = want.length > 0 || wishes.length > Math.max(0, -open);
+  return { take, handOver, want, unwant: needless.map((lease) => lease.shard), awaits };
 }

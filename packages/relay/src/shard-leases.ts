@@ -22,7 +22,7 @@ export interface ShardLeasesPlan {
 }
 
 /** How often wishes of others are looked for; and how often while shards are on their way from or to this relay. */
-const LOOK_MS = 1_000;
+const LOOK_MS = 500;
 const MOVING_LOOK_MS = 150;
 
 /**
@@ -43,7 +43,6 @@ export class ShardLeases {
   #living: ReadonlySet<string> = new Set();
   #renewAt = 0;
   #trustedUntil = 0;
-  #wanting = false;
   #ready = false;
 
   constructor(plan: ShardLeasesPlan) {
@@ -72,13 +71,12 @@ export class ShardLeases {
     if (!this.#ready) await leases.ensure(SHARD_SCOPE, SHARDS);
     this.#ready = true;
     if (clock.monotonic() >= this.#renewAt) await this.#renew();
-    const { take, handOver, want, unwant } = await this.#decide();
+    const { take, handOver, want, unwant, awaits } = await this.#decide();
     for (const shard of take) await this.#take(shard);
     for (const shard of want) await leases.want({ scope: SHARD_SCOPE, slot: shard }, this.#plan.self.id);
     for (const shard of unwant) await leases.want({ scope: SHARD_SCOPE, slot: shard }, null);
     for (const shard of handOver) this.#handOver(shard);
-    this.#wanting = want.length > 0;
-    const lookMs = Math.min(ttlMs / 3, this.#wanting || this.#draining.size > 0 ? MOVING_LOOK_MS : LOOK_MS);
+    const lookMs = Math.min(ttlMs / 3, awaits || this.#draining.size > 0 ? MOVING_LOOK_MS : LOOK_MS);
     return Math.max(0, Math.min(lookMs, this.#renewAt - clock.monotonic()));
   }
 

@@ -27,7 +27,7 @@ export interface ShardLoopPlan {
   readonly maxBytes: number;
 }
 
-/** Positions that one dirty look shows of a shard. */
+/** Positions that one dirty look shows of a shard of which rows were left out of memory: the low mark may pass those. */
 const LOOK_POSITIONS = 2_000;
 /** Least and longest pause between two looks. */
 const LOOK_MIN_MS = 200;
@@ -170,10 +170,16 @@ export class ShardLoop {
     this.#lookAt = now + this.#lookEveryMs;
     this.#lookEveryMs = Math.min(LOOK_MAX_MS, this.#lookEveryMs * 2);
     if (looks.length === 0) return;
-    const answers = await reader.dirtyPositions(looks.map(({ queue, look }) => ({ shard: queue.shard, ...look, limit: LOOK_POSITIONS })));
+    // Where nothing was left out, the first row that there is ends the look, and a backlog need not be listed for it.
+    const asked = looks.map(({ queue, look }) => ({
+      shard: queue.shard,
+      ...look,
+      limit: queue.lowestLeftOut === undefined ? 1 : LOOK_POSITIONS,
+    }));
+    const answers = await reader.dirtyPositions(asked);
     for (const [index, { queue, look }] of looks.entries()) {
       const positions = answers[index] ?? [];
-      queue.lowMark.dirtyLook(look, positions, positions.length < LOOK_POSITIONS);
+      queue.lowMark.dirtyLook(look, positions, positions.length < (asked[index]?.limit ?? 0));
       this.#due.add(queue.shard);
     }
   }

@@ -1,4 +1,4 @@
-import { CLOUD_EVENTS_HEADER, decodeHeaders, HEADER, headerOf, type WireHeader, type WireRecord } from '@txbox/core/spi';
+import { CLOUD_EVENTS_HEADER, decodeHeaders, HEADER, headerOf, instantOfSqlTime, type WireHeader, type WireRecord } from '@txbox/core/spi';
 
 /** What a record is made of, as the tables hold it. */
 export interface StoredMessage {
@@ -20,4 +20,9 @@ export function wireRecord({ key, sequence, headers: block }: StoredMessage, val
   }
   headers.push(...more);
   return { key, value, headers };
+}
+
+/** Says when a message that is sent again was published first (P-I9). `publishedAt`: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
+export function publishedAtHeader(publishedAt: string): WireHeader {
+  return [HEADER.publishedAt, Buffer.from(new Date(instantOfSqlTime(publishedAt)).toISOString())];
 }

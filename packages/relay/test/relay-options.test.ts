@@ -53,3 +53,12 @@ it('shows no secret of the database in what it says', () => {
   expect(problems).toEqual([expect.stringMatching(/^database .*table/)]);
   expect(problems.join()).not.toContain('secret');
 });
+
+it('takes an archive with a retention, or none', () => {
+  const given = (archive: unknown): readonly string[] => problemsOf({ database: { url: 'sqlite:service.db' }, publisher, archive });
+  expect(given({ retentionMs: 86_400_000 })).toEqual([]);
+  expect(given(false)).toEqual([]);
+  for (const wrong of [true, {}, { retentionMs: 0 }, { retentionMs: 1, days: 7 }]) {
+    expect(given(wrong)).toEqual([expect.stringMatching(/^archive .*(retentionMs|days)/)]);
+  }
+});

@@ -1,3 +1,4 @@
+export { type ArchiveBackend, archiveSuite } from './conformance/archive-suite.ts';
 export { type InboxStoreBackend, type InboxStoreFeature, type InboxTransaction, inboxStoreSuite } from './conformance/inbox-store-suite.ts';
 export { type LeaseStoreBackend, type LeaseStoreFeature, leaseStoreSuite } from './conformance/lease-store-suite.ts';
 export { type MessageSourceBackend, type MessageSourceFeature, messageSourceSuite } from './conformance/message-source-suite.ts';

@@ -2,6 +2,7 @@ export { type AddedEvent, type AnyOutbox, addedEvents, clearAdded, type EventsSo
 export type { Processor, Pushed } from './delivery-queue.ts';
 export { type Drained, type DrainOptions, drain } from './drain.ts';
 export { type ExpectAddedOptions, type ExpectedPayload, expectAdded, expectNotAdded } from './expect-added.ts';
+export { MemoryArchive, type NewArchivedMessage } from './memory/memory-archive.ts';
 export { MemoryDeadLetters, type NewDeadLetter } from './memory/memory-dead-letters.ts';
 export { MemoryInboxStore, MemoryInboxTransaction } from './memory/memory-inbox-store.ts';
 export { MemoryLeaseStore } from './memory/memory-lease-store.ts';

@@ -1,4 +1,4 @@
-import { type IdempotencyKey, type SqlSession, tableNames } from '@txbox/core/spi';
+import { type IdempotencyKey, pruneOlder, type SqlSession, tableNames } from '@txbox/core/spi';
 import type { CommittedCall, IdempotencyKeys } from '../outbox-store.ts';
 
 const ID_BYTES = 16;
@@ -25,20 +25,7 @@ export function idempotencyKeys(tablePrefix?: string): IdempotencyKeys {
       const ids = messageIds.length === 0 ? null : Buffer.concat(messageIds);
       await session.execute(`UPDATE ${table} SET result = ?, message_ids = ? WHERE \`key\` = ?`, [result, ids, bytesOf(key)]);
     },
-    prune: async (session, ageMs, limit) => {
-      const before = session.dialect.nowPlusMs;
-      const old = await session.query(`SELECT \`key\` FROM ${table} WHERE created_at < ${before} ORDER BY created_at LIMIT ${limit}`, [
-        -ageMs,
-      ]);
-      if (old.length === 0) return 0;
-      // By their keys, so that nobody who inserts one waits.
-      const which = Array(old.length).fill('?').join(', ');
-      await session.execute(`DELETE FROM ${table} WHERE \`key\` IN (${which}) AND created_at < ${before}`, [
-        ...old.map(([key]) => key as Buffer),
-        -ageMs,
-      ]);
-      return old.length;
-    },
+    prune: (session, ageMs, limit) => pruneOlder(session, { table, key: '`key`', time: 'created_at' }, ageMs, limit),
   };
 }
 

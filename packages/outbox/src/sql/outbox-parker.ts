@@ -7,12 +7,11 @@ import {
   type OwnedSession,
   parkedKeyId,
   parkKey,
-  type SqlValue,
   type TableNames,
   unparkIfEmpty,
 } from '@txbox/core/spi';
 import { type OutboxParker, type ParkingFailure, RELAY_SCOPE, type RowHead } from '../outbox-store.ts';
-import { deleteEach, lockEach, shardOfAll } from './named-rows.ts';
+import { copyPresent, deletePresent, type PresentRow, presentOf } from './named-rows.ts';
 
 /** Rows of one statement when followers are moved: bounds its locks and its undo. */
 const CHUNK = 500;
@@ -48,9 +47,9 @@ export class SqlOutboxParker implements OutboxParker {
       const id = parkedKeyId(first.topic, first.key, first.id);
       if (!(await lockParkedKey(session, this.#tables, RELAY_SCOPE, id))) return false;
       for (let from = 0; from < rows.length; from += CHUNK) {
-        const chunk = await this.#present(session, rows.slice(from, from + CHUNK));
+        const chunk = await presentOf(session, this.#tables.outbox, rows.slice(from, from + CHUNK));
         await this.#move(session, id, chunk);
-        await this.#delete(session, chunk);
+        await deletePresent(session, this.#tables.outbox, chunk);
       }
       return true;
     });
@@ -66,7 +65,7 @@ export class SqlOutboxParker implements OutboxParker {
   ): Promise<number | undefined> {
     const { reason, attempts, partition, mayBePublished } = failure;
     await parkKey(session, this.#tables, RELAY_SCOPE, { id, topic: row.topic, key, attempts, reason });
-    const present = await this.#present(session, [row]);
+    const present = await presentOf(session, this.#tables.outbox, [row]);
     if (present.length === 0) {
       // A key that has no dead letter was not parked before, and is not now.
       await unparkIfEmpty(session, this.#tables, RELAY_SCOPE, id);
@@ -83,36 +82,20 @@ export class SqlOutboxParker implements OutboxParker {
       row.shard,
       row.position,
     ]);
-    await this.#delete(session, present);
+    await deletePresent(session, this.#tables.outbox, present);
     return found?.[0] === null || found?.[0] === undefined ? undefined : Number(found[0]);
   }
 
-  /** Those that are still there, locked: whoever else removes one has done so by now, or does so after this transaction. */
-  async #present(session: OwnedSession, rows: readonly RowHead[]): Promise<RowHead[]> {
-    const [sql, values] = lockEach(session.dialect, this.#tables.outbox, rows);
-    const found = await session.query(sql, values);
-    const ids = new Map(found.map(([position, id]) => [Number(position), id as Buffer]));
-    // By id too: a number may have been issued again (P-T3).
-    return rows.filter((row) => ids.get(row.position)?.equals(row.id) === true);
-  }
-
-  async #move(session: OwnedSession, id: Buffer, rows: readonly RowHead[]): Promise<void> {
-    if (rows.length === 0) return;
+  #move(session: OwnedSession, id: Buffer, rows: readonly PresentRow[]): Promise<void> {
     const { outbox, deadLetter } = this.#tables;
-    const values: SqlValue[] = [RELAY_SCOPE, id, shardOfAll(rows), ...rows.map((row) => row.position)];
-    await session.execute(
-      `INSERT INTO ${deadLetter} (scope, parked_key_id, message_id, topic, message_key, type, aggregate_type, aggregate_id, sequence,
-         headers, payload, bytes, original_position, attempts, created_at)
-       SELECT ?, ?, id, topic, message_key, type, aggregate_type, aggregate_id, sequence, headers, payload, bytes, position, 0, ${session.dialect.now}
-       FROM ${outbox} WHERE shard = ? AND position IN (${marks(rows)}) ORDER BY position`,
-      values,
-    );
-  }
-
-  async #delete(session: OwnedSession, rows: readonly RowHead[]): Promise<void> {
-    if (rows.length === 0) return;
-    const [sql, values] = deleteEach(session.dialect, this.#tables.outbox, rows);
-    await session.execute(sql, values);
+    return copyPresent(session, outbox, rows, deadLetter, [
+      ['scope', '?', RELAY_SCOPE],
+      ['parked_key_id', '?', id],
+      ['message_id', 'id'],
+      ['original_position', 'position'],
+      ['attempts', '0'],
+      ['created_at', session.dialect.now],
+    ]);
   }
 
   /** At the same position, so that it is read in the message's turn. */
@@ -137,8 +120,4 @@ export class SqlOutboxParker implements OutboxParker {
       await session.release();
     }
   }
-}
-
-function marks(rows: readonly RowHead[]): string {
-  return rows.map(() => '?').join(', ');
 }

@@ -9,11 +9,18 @@ import { SqlTopicPins } from './topic-pins.ts';
 /** What a relay and its tools do with the outbox tables of a database. */
 export type OutboxStore = OutboxReader & OutboxSettler & OutboxParker & TopicPins & OutboxInspector;
 
+/** How an outbox is used. */
+export interface OutboxStoreOptions {
+  readonly tablePrefix?: string;
+  /** Whether settling keeps the rows in the archive instead of deleting them for good. Default false. */
+  readonly archive?: boolean;
+}
+
 /** The outbox of a MySQL, MariaDB or SQLite database. Each call uses a session of its own for its length; closing is the database's business. */
-export function outboxStore(database: Database, options: { readonly tablePrefix?: string } = {}): OutboxStore {
+export function outboxStore(database: Database, options: OutboxStoreOptions = {}): OutboxStore {
   const tables = tableNames(options.tablePrefix);
   const reader = new SqlOutboxReader(database, tables);
-  const settler = new SqlOutboxSettler(database, tables.outbox);
+  const settler = new SqlOutboxSettler(database, tables, options.archive ?? false);
   const parker = new SqlOutboxParker(database, tables);
   const pins = new SqlTopicPins(database, tables.topic);
   const inspector = new SqlOutboxInspector(database, tables.outbox);

@@ -6,7 +6,7 @@ import {
   type DeadLetter,
   type DeadLetterHead,
   type DeadLetterStore,
-  HEADER,
+  instantOfSqlTime,
   isTxboxError,
   type Publisher,
   parkingReason,
@@ -15,7 +15,7 @@ import {
 import type { TopicPins } from '@txbox/outbox/store';
 import { describeError } from '../foreign-error.ts';
 import { pinnedPartitions } from '../pinned-partitions.ts';
-import { wireRecord } from '../wire-record.ts';
+import { publishedAtHeader, wireRecord } from '../wire-record.ts';
 
 /** What a sender of dead letters works with. */
 export interface LetterSenderPlan {
@@ -71,7 +71,7 @@ export function onlyWaits({ attempts }: DeadLetterHead): boolean {
 /** True when the letter may have been published longer ago than consumers remember. */
 export function isBeyondHorizon({ publishedAt, parkedAt, ageMs }: DeadLetterHead): boolean {
   if (publishedAt === null) return false;
-  return ageMs + (instantOf(parkedAt) - instantOf(publishedAt)) > HORIZON_MS;
+  return ageMs + (instantOfSqlTime(parkedAt) - instantOfSqlTime(publishedAt)) > HORIZON_MS;
 }
 
 /**
@@ -164,10 +164,5 @@ export class LetterSender {
 }
 
 function publishedBefore({ publishedAt }: DeadLetterHead): readonly WireHeader[] {
-  return publishedAt === null ? [] : [[HEADER.publishedAt, Buffer.from(new Date(instantOf(publishedAt)).toISOString())]];
-}
-
-/** `YYYY-MM-DD HH:MM:SS.ffffff`, UTC, as milliseconds since 1970. */
-function instantOf(sqlTime: string): number {
-  return Date.parse(`${sqlTime.slice(0, 23).replace(' ', 'T')}Z`);
+  return publishedAt === null ? [] : [publishedAtHeader(publishedAt)];
 }

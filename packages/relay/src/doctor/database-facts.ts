@@ -1,5 +1,5 @@
 import { type Clock, driverErrorOf, type OwnedSession, type SqlSession, tableNames } from '@txbox/core/spi';
-import { type MissingRight, missingRights, relayTables } from './database-rights.ts';
+import { type MissingRight, missingRights, relayTables, type TablesInUse } from './database-rights.ts';
 
 /** What a database server says of itself, as far as rules look at it. */
 export interface DatabaseFacts {
@@ -49,7 +49,7 @@ const VARIABLES = [
  */
 export async function inspectDatabase(
   session: OwnedSession,
-  tablePrefix: string,
+  inUse: TablesInUse,
   clock: Clock,
   hasSchema: boolean,
 ): Promise<DatabaseFacts | undefined> {
@@ -57,11 +57,11 @@ export async function inspectDatabase(
   const variables = await variablesOf(session);
   return {
     variables,
-    engines: await enginesOf(session, relayTables(tablePrefix)),
+    engines: await enginesOf(session, relayTables(inUse)),
     replicates: await replicates(session, /mariadb/i.test(variables.get('version') ?? '')),
     sets: await setsOf(session, variables),
-    ...(hasSchema ? await serversOf(session, tablePrefix, variables.has('server_uuid')) : NO_SERVERS),
-    missingRights: hasSchema ? await missingRights(session, tablePrefix) : undefined,
+    ...(hasSchema ? await serversOf(session, inUse.tablePrefix, variables.has('server_uuid')) : NO_SERVERS),
+    missingRights: hasSchema ? await missingRights(session, inUse) : undefined,
     ...(await clockOf(session, clock)),
   };
 }

@@ -1,4 +1,8 @@
 import { type SqlSession, type TableNames, tableNames } from '@txbox/core/spi';
+import type { ResolvedRelayOptions } from '../relay-options.ts';
+
+/** Which tables a relay uses. */
+export type TablesInUse = Pick<ResolvedRelayOptions, 'tablePrefix' | 'archive'>;
 
 /** What may be granted on a table. */
 type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
@@ -36,6 +40,8 @@ const RELAY: readonly TableRights[] = [
   { table: 'audit', rights: ['SELECT', 'INSERT'], column: 'details' },
 ];
 
+const ARCHIVE: TableRights = { table: 'archive', rights: ['SELECT', 'INSERT', 'DELETE'], column: 'sequence' };
+
 /** Beside the rights on its own tables. */
 const SERVICE: readonly Omit<TableRights, 'column'>[] = [
   { table: 'meta', rights: ['SELECT'] },
@@ -50,32 +56,32 @@ const SERVICE: readonly Omit<TableRights, 'column'>[] = [
 const NEEDS_LOCK_TABLES = /^8\.0\.(?:1?\d|2[01])(?!\d)/;
 
 /** The least rights of a relay and of a service, as statements; `version` is the server's. */
-export function leastRights(tablePrefix: string, database: string, version: string): LeastRights[] {
-  const tables = tableNames(tablePrefix);
+export function leastRights(inUse: TablesInUse, database: string, version: string): LeastRights[] {
+  const tables = tableNames(inUse.tablePrefix);
   const on = quoted(database);
   const grantsOf = (user: string, all: readonly Omit<TableRights, 'column'>[]): string[] => [
     ...all.map(({ table, rights }) => `GRANT ${rights.join(', ')} ON ${on}.${tables[table]} TO ${user};`),
     ...(NEEDS_LOCK_TABLES.test(version) ? [`GRANT LOCK TABLES ON ${on}.* TO ${user};`] : []),
   ];
   return [
-    { who: 'relay', grants: grantsOf('<relay>', RELAY) },
+    { who: 'relay', grants: grantsOf('<relay>', rightsOf(inUse)) },
     { who: 'service (idempotency keys, strict order and wake-ups included)', grants: grantsOf('<service>', SERVICE) },
   ];
 }
 
 /** Tables of the relay, without quotes. */
-export function relayTables(tablePrefix: string): string[] {
-  const tables = tableNames(tablePrefix);
-  return RELAY.map(({ table }) => bare(tables[table]));
+export function relayTables(inUse: TablesInUse): string[] {
+  const tables = tableNames(inUse.tablePrefix);
+  return rightsOf(inUse).map(({ table }) => bare(tables[table]));
 }
 
 /**
  * Which rights of a relay the session's account lacks. Asked by statements that find nothing to do, because what SHOW
  * GRANTS says of roles, patterns and revoked parts is for servers to understand: they check rights before anything else.
  */
-export async function missingRights(session: SqlSession, tablePrefix: string): Promise<MissingRight[]> {
-  const tables = tableNames(tablePrefix);
-  const having = (right: Right): TableRights[] => RELAY.filter(({ rights }) => rights.includes(right));
+export async function missingRights(session: SqlSession, inUse: TablesInUse): Promise<MissingRight[]> {
+  const tables = tableNames(inUse.tablePrefix);
+  const having = (right: Right): TableRights[] => rightsOf(inUse).filter(({ rights }) => rights.includes(right));
   const missing: MissingRight[] = [];
   for (const right of ['SELECT', 'UPDATE', 'DELETE', 'INSERT'] as const) {
     const all = having(right);
@@ -118,6 +124,10 @@ async function ask(session: SqlSession, probe: string): Promise<'granted' | 'den
     if (session.dialect.classify(error) === 'connection-lost') throw error;
     return DENIED.has((error as { errno?: unknown }).errno) ? 'denied' : 'unclear';
   }
+}
+
+function rightsOf({ archive }: TablesInUse): readonly TableRights[] {
+  return archive === false ? RELAY : [...RELAY, ARCHIVE];
 }
 
 function bare(table: string): string {

@@ -43,7 +43,7 @@ export async function diagnose(options: ResolvedRelayOptions, graceMs: number): 
     ok: findings.every(({ verdict }) => verdict !== 'refused' && verdict !== 'failed'),
     findings,
     times: derivedTimes(time),
-    leastRights: facts ? leastRights(options.tablePrefix, facts.database, facts.variables.get('version') ?? '') : [],
+    leastRights: facts ? leastRights(options, facts.database, facts.variables.get('version') ?? '') : [],
   };
 }
 

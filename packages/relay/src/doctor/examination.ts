@@ -20,7 +20,17 @@ import { SETTINGS_RULES, type TimeFacts } from './settings-rules.ts';
 
 type Settings = Pick<
   ResolvedRelayOptions,
-  'accept' | 'batchBytes' | 'leaseTtlMs' | 'logger' | 'onPermanentFailure' | 'pollMaxMs' | 'publisher' | 'retry' | 'tablePrefix' | 'topics'
+  | 'accept'
+  | 'archive'
+  | 'batchBytes'
+  | 'leaseTtlMs'
+  | 'logger'
+  | 'onPermanentFailure'
+  | 'pollMaxMs'
+  | 'publisher'
+  | 'retry'
+  | 'tablePrefix'
+  | 'topics'
 >;
 
 /** What a part was found to be. */
@@ -37,11 +47,11 @@ export async function examineSchema(session: OwnedSession, { tablePrefix }: Sett
 /** Nothing is asked when every code of this part is accepted. Without a schema the server itself is looked at. */
 export async function examineDatabase(
   session: OwnedSession,
-  { tablePrefix, accept }: Settings,
+  settings: Settings,
   clock: Clock,
   hasSchema = true,
 ): Promise<Examined<DatabaseFacts>> {
-  const facts = isOfInterest(DATABASE_RULES, accept) ? await inspectDatabase(session, tablePrefix, clock, hasSchema) : undefined;
+  const facts = isOfInterest(DATABASE_RULES, settings.accept) ? await inspectDatabase(session, settings, clock, hasSchema) : undefined;
   return { facts, checks: facts ? examine(DATABASE_RULES, facts) : [] };
 }
 

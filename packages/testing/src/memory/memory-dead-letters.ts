@@ -7,6 +7,7 @@ import {
   gapMarkerHeaders,
   newMessageIdBytes,
   type ParkedCount,
+  sqlTimeOf,
 } from '@txbox/core/spi';
 
 /** A dead letter as it is put in; place and age come from the store. */
@@ -35,7 +36,7 @@ export class MemoryDeadLetters implements DeadLetterStore {
     const at = this.#now();
     this.#place += 1;
     this.#keys.add(hex(letter.parkedKeyId));
-    this.#letters.set(hex(letter.id), { ...letter, place: this.#place, parkedAt: sqlTime(at), ageMs: 0, quietMs: 0, at });
+    this.#letters.set(hex(letter.id), { ...letter, place: this.#place, parkedAt: sqlTimeOf(at), ageMs: 0, quietMs: 0, at });
   }
 
   count(): Promise<ParkedCount> {
@@ -66,7 +67,7 @@ export class MemoryDeadLetters implements DeadLetterStore {
     for (const { id, parkedKeyId } of letters) {
       this.#sentAt.set(hex(parkedKeyId), now);
       const letter = this.#letters.get(hex(id));
-      if (letter) this.#letters.set(hex(id), { ...letter, publishedAt: letter.publishedAt ?? sqlTime(now) });
+      if (letter) this.#letters.set(hex(id), { ...letter, publishedAt: letter.publishedAt ?? sqlTimeOf(now) });
     }
     return Promise.resolve();
   }
@@ -135,8 +136,4 @@ function matches(letter: DeadLetterHead, { id, parkedKeyId, topic, key, type, re
 
 function hex(id: Buffer): string {
   return id.toString('hex');
-}
-
-function sqlTime(ms: number): string {
-  return new Date(ms).toISOString().replace('T', ' ').replace('Z', '000');
 }

@@ -1,4 +1,4 @@
-import { type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId } from '@txbox/core/spi';
+import { type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
 import {
   type OutboxBacklog,
   type OutboxStore,
@@ -10,6 +10,7 @@ import {
   type ShardBacklog,
   shardOf,
 } from '@txbox/outbox/store';
+import { MemoryArchive } from './memory-archive.ts';
 import { MemoryDeadLetters } from './memory-dead-letters.ts';
 
 /** What has become of a row so far; `deleting` = an open transaction deletes it. */
@@ -28,6 +29,8 @@ interface Row extends Omit<PendingRow, 'parked'> {
 export interface MemoryOutboxOptions {
   /** Wall clock, milliseconds since 1970. Default the machine's. */
   readonly now?: () => number;
+  /** Whether settling keeps the rows in `archive`. Default false. */
+  readonly archives?: boolean;
 }
 
 /**
@@ -39,12 +42,16 @@ export class MemoryOutbox implements OutboxStore {
   readonly #rows: Map<number, Row> = new Map();
   readonly #pins: Map<string, number> = new Map();
   readonly #now: () => number;
+  readonly #archives: boolean;
   #next = 1;
   readonly deadLetters: MemoryDeadLetters;
+  readonly archive: MemoryArchive;
 
   constructor(options: MemoryOutboxOptions = {}) {
     this.#now = options.now ?? Date.now;
+    this.#archives = options.archives ?? false;
     this.deadLetters = new MemoryDeadLetters(this.#now);
+    this.archive = new MemoryArchive(this.#now);
   }
 
   /** Opens a transaction; any number may be open at once. */
@@ -110,8 +117,11 @@ export class MemoryOutbox implements OutboxStore {
   }
 
   settle(rows: readonly RowHead[]): Promise<number> {
-    const found = rows.filter((head) => this.#visible(head));
-    for (const { position } of found) this.#rows.delete(position);
+    const found = rows.flatMap((head) => this.#visible(head) ?? []);
+    for (const { position, id, topic, key, type, sequence, headers, payload, bytes } of found) {
+      if (this.#archives) this.archive.add({ id, topic, key, type: type ?? '', sequence, headers, payload, bytes });
+      this.#rows.delete(position);
+    }
     return Promise.resolve(found.length);
   }
 
@@ -183,7 +193,7 @@ export class MemoryOutbox implements OutboxStore {
     this.deadLetters.add({
       ...{ id, parkedKeyId: parkedKeyIdOfRow, topic, key, type, aggregateType, aggregateId, sequence, headers, payload, bytes },
       partition: failure?.partition ?? null,
-      publishedAt: failure?.mayBePublished ? new Date(this.#now()).toISOString().replace('T', ' ').replace('Z', '000') : null,
+      publishedAt: failure?.mayBePublished ? sqlTimeOf(this.#now()) : null,
       attempts: failure?.attempts ?? 0,
       reason: failure?.reason ?? null,
     });
@@ -223,7 +233,7 @@ export class MemoryOutbox implements OutboxStore {
       headers,
       payload: Buffer.from(message.payload),
       bytes: (message.key?.length ?? 0) + headers.length + message.payload.length,
-      createdAt: new Date(insertedAt).toISOString().replace('T', ' ').replace('Z', '000'),
+      createdAt: sqlTimeOf(insertedAt),
       insertedAt,
       state: 'uncommitted',
     });

@@ -1,4 +1,4 @@
-import { ChildProcessHandle } from '../child-process.ts';
+import { ChildProcessHandle } from './child-process.ts';
 
 /** A proxy before a MySQL server: a network of some length, and a count of what passes. */
 export class WireProxy implements AsyncDisposable {
