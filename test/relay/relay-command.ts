@@ -17,12 +17,12 @@ export class TxboxCommands {
     this.#config = config;
   }
 
-  /** Writes the file; removed after the test. */
-  static async create(url: string): Promise<TxboxCommands> {
+  /** Writes the file; removed after the test. `kind`: of the publisher. */
+  static async create(url: string, kind: 'kafkajs' | 'platformatic' = 'kafkajs'): Promise<TxboxCommands> {
     const folder = await mkdtemp(join(tmpdir(), 'txbox-relay-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const config = join(folder, 'txbox.config.json');
-    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind: 'kafkajs', brokers: BROKERS } }));
+    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind, brokers: BROKERS } }));
     return new TxboxCommands(config);
   }
 
