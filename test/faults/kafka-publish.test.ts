@@ -4,8 +4,9 @@ import type { KafkaPublisherOptions } from '@txbox/kafka';
 import { kafkajs } from '@txbox/kafka/kafkajs';
 import { platformatic } from '@txbox/kafka/platformatic';
 import { type Admin, Kafka, logLevel, Partitioners } from 'kafkajs';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { backendUrl } from '../conformance/backend-url.ts';
+import { PATIENCE } from '../kafka/broker.ts';
 import { BROKERS, bareAdmin, newTopic, proxiedBroker, valuesOf } from './kafka-cluster.ts';
 import type { KafkaFaultProxy } from './kafka-proxy.ts';
 
@@ -168,7 +169,16 @@ describe.each(PUBLISHERS)('%s:', (_, newPublisher) => {
       const publisher = publisherOn();
       for (const topic of [gone, other]) await publisher.publish({ topic, partition: 0, records: records('a') });
       await admin.deleteTopics({ topics: [gone] });
-      const failure = await failureOf(publisher.publish({ topic: gone, partition: 0, records: records('b') }));
+      // Who leads it takes records until the deletion has reached it.
+      const send = (): Promise<unknown> => publisher.publish({ topic: gone, partition: 0, records: records('b') });
+      const failure = await vi.waitUntil(
+        () =>
+          send().then(
+            () => undefined,
+            (error: unknown) => error,
+          ),
+        PATIENCE,
+      );
       expect(failure).toMatchObject({ code: 'TOPIC_MISSING', details: { topic: gone } });
       expect(publisher.classify(failure)).toBe('topic');
       await publisher.publish({ topic: other, partition: 0, records: records('b') });
