@@ -200,8 +200,12 @@ export class PlatformaticClient implements Connectable {
     return await this.#linkTo(broker);
   }
 
-  /** The first broker that answers. */
+  /** A broker that is connected, or else the first that answers. */
   async #anyLink(): Promise<Link> {
+    for (const link of this.#links.values()) {
+      const open = await link.catch(() => undefined);
+      if (open) return open;
+    }
     const failures: unknown[] = [];
     for (const address of this.#options.brokers) {
       const colon = address.lastIndexOf(':');
