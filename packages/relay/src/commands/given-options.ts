@@ -31,6 +31,11 @@ export class GivenOptions {
     return typeof value !== 'string' ? undefined : value === '' ? this.#report(name, 'not empty') : value;
   }
 
+  oneOf(name: string, ...allowed: readonly string[]): string | undefined {
+    const value = this.text(name);
+    return value === undefined || allowed.includes(value) ? value : this.#report(name, allowed.join(' or '));
+  }
+
   /** An instant or an age, as rows show times. */
   instant(name: string): string | undefined {
     const value = this.text(name);

@@ -105,8 +105,9 @@ async function runReplay(context: CommandContext, wanted: Wanted, database: Data
   const archive = outboxArchive(database, { tablePrefix });
   const found = await count(context, wanted, archive);
   if (signal.aborted) return 1;
-  const inJson = { dryRun: options['yes'] !== true, ...asJson(wanted, found) };
-  if (options['yes'] !== true) {
+  const isLook = options['yes'] !== true;
+  const inJson = { dryRun: isLook, ...asJson(wanted, found) };
+  if (isLook || found.events === 0) {
     if (options['json'] === true) output.json(inJson);
     else for (const line of describeFound(wanted, found)) output.line(line);
     return 0;
