@@ -15,7 +15,8 @@ export function filterFrom(options: GivenOptions): DeadLetterFilter {
   options.oneOf('of', RELAY_SCOPE);
   return {
     ...options.messages(),
-    ...given({ reason: options.text('reason'), since: options.instant('since'), until: options.instant('until') }),
+    ...given({ reason: options.text('reason') }),
+    ...options.interval('since', 'until'),
   };
 }
 

@@ -1,4 +1,5 @@
 import { type Command, type DeadLetterHead, messageIdFromBytes, systemClock } from '@txbox/core/spi';
+import { counted } from './counted.ts';
 import { FILTER_OPTIONS, filterFrom } from './dead-letter-filter.ts';
 import { describeAge, describeKey, jsonOf, SCOPE_OPTIONS, withDeadLetters } from './dead-letter-scope.ts';
 import { GivenOptions } from './given-options.ts';
@@ -31,7 +32,7 @@ export const deadLettersListCommand: Command = {
       else {
         for (const letter of found) output.line(describe(letter));
         if (found.length === 0) output.line('no dead letter matches');
-        output.line(`in all: ${count.deadLetters} dead letters of ${count.keys} parked keys`);
+        output.line(`in all: ${counted(count.deadLetters, 'dead letter')} of ${counted(count.keys, 'parked key')}`);
         if (next !== null) output.line(`more: --after ${next}`);
       }
       return 0;
@@ -40,7 +41,8 @@ export const deadLettersListCommand: Command = {
 };
 
 function describe({ id, topic, key, type, attempts, reason, ageMs, sequence }: DeadLetterHead): string {
-  const what = attempts === 0 ? (reason ?? 'waits behind the dead letters of its key') : `${attempts} attempts, ${reason ?? 'no reason'}`;
+  const what =
+    attempts === 0 ? (reason ?? 'waits behind the dead letters of its key') : `${counted(attempts, 'attempt')}, ${reason ?? 'no reason'}`;
   const number = sequence === null ? '' : `, number ${sequence}`;
   return `${messageIdFromBytes(id)}  ${topic}, ${describeKey(key)}, ${type ?? 'gap marker'}${number}, for ${describeAge(ageMs)}: ${what}`;
 }

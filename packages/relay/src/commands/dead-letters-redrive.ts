@@ -1,5 +1,6 @@
 import { type Command, systemClock } from '@txbox/core/spi';
 import { newRedrive, type RedriveOutcome, redrive, rehearseRedrive } from '../dead-letters/redrive.ts';
+import { counted } from './counted.ts';
 import { deliberateFilterOf } from './dead-letter-filter.ts';
 import { NOTHING_MATCHES } from './dead-letter-scope.ts';
 import { describeStop, SENDING_OPTIONS, stopAsJson, withDeadLetterSending } from './dead-letter-sending.ts';
@@ -24,7 +25,11 @@ export const deadLettersRedriveCommand: Command = {
         if (options['json'] === true) output.json({ dryRun, ended: signal.aborted, keys, letters: sent, stopped: stopped.map(stopAsJson) });
         else {
           const nothing = complete && sent === 0 && stopped.length === 0;
-          output.line(nothing ? NOTHING_MATCHES : `${dryRun ? 'would publish' : 'published'} ${sent} dead letters of ${keys} keys`);
+          output.line(
+            nothing
+              ? NOTHING_MATCHES
+              : `${dryRun ? 'would publish' : 'published'} ${counted(sent, 'dead letter')} of ${counted(keys, 'key')}`,
+          );
           for (const stop of stopped) output.line(describeStop(stop));
         }
       };

@@ -2,6 +2,7 @@ import { type Command, systemClock } from '@txbox/core/spi';
 import { newTakeOut, takeOut } from '../dead-letters/take-out.ts';
 import { DEFAULT_LEASE_TTL_MS } from '../relay-options.ts';
 import { givesUpAfterMs, silenceMs } from '../silence.ts';
+import { counted } from './counted.ts';
 import { deliberateFilterOf } from './dead-letter-filter.ts';
 import { describeAge, NOTHING_MATCHES } from './dead-letter-scope.ts';
 import { describeStop, SENDING_OPTIONS, stopAsJson, withDeadLetterSending } from './dead-letter-sending.ts';
@@ -54,11 +55,11 @@ function takeOutCommand(action: keyof typeof WORDS): Command {
             output.json({ dryRun, ended: signal.aborted, letters: taken, released, tooYoung, waitMs, stopped: stopped.map(stopAsJson) });
           } else {
             const nothing = complete && taken === 0 && released === 0 && tooYoung === 0 && stopped.length === 0;
-            const done = `${dryRun ? would : did} ${taken} dead letters${dryRun ? '' : `, published ${released} that waited behind them`}`;
+            const done = `${dryRun ? would : did} ${counted(taken, 'dead letter')}${dryRun ? '' : `, published ${released} that waited behind them`}`;
             output.line(nothing ? nothingToDo : done);
             if (tooYoung > 0) {
               output.line(
-                `${tooYoung} are left: somebody may still be sending them, which would break the order of their keys. ` +
+                `${counted(tooYoung, 'is', 'are')} left: somebody may still be sending ${tooYoung === 1 ? 'it' : 'them'}, which would break the order of its key. ` +
                   `Try again in ${describeAge(waitMs)}, or with --wait`,
               );
             }
