@@ -60,6 +60,8 @@ export class Sender {
     const now = clock.monotonic();
     for (const topic of lanes.takeQuestions(now)) this.#track(this.#ask(topic));
     for (const lane of lanes.filled) {
+      // Asked for each: the process may be frozen at any moment, and awake when its shards are another's.
+      if (!mayAct()) return;
       if (this.#requests - this.#stuckRequests() >= this.#plan.maxRequests) break;
       if (this.#bytes >= this.#plan.maxBytes) break;
       if (!lanes.isReady(lane, now)) continue;

@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   DEPENDENCY_MISSING: { retryable: false },
   // Databases
   DATABASE_UNAVAILABLE: { retryable: true },
+  RIGHTS_MISSING: { retryable: false },
   SCHEMA_MISSING: { retryable: false },
   SCHEMA_TOO_OLD: { retryable: false },
   SCHEMA_TOO_NEW: { retryable: false },
