@@ -30,9 +30,7 @@ async function txbox(
   ...words: readonly string[]
 ): Promise<{ code: unknown; json: Record<string, unknown>; stderr: string }> {
   const commands = await TxboxCommands.create(database.url);
-  const run = commands.spawn(...words, '--json');
-  const code = await run.end();
-  return { code, json: run.stdout === '' ? {} : (JSON.parse(run.stdout) as Record<string, unknown>), stderr: run.stderr };
+  return await commands.json(...words);
 }
 
 describe.each(SERVERS)('a message that the broker refuses, on %s', (_name, variable, service) => {
@@ -112,21 +110,24 @@ describe('operators', () => {
     expect(relay.status()).toMatchObject({ parked: 1, held: [] });
   });
 
-  it('leave a letter that somebody may still send, and discard it later', async () => {
+  it('leave a letter that somebody may still send, and discard it later; what waited for it is published, and archived where that is asked for', async () => {
     const database = await serviceDatabase(variable, service);
     const topic = await newTopic(await bareAdmin(), 1, { 'max.message.bytes': String(LIMIT) });
     await addNotes(database, topic, { key: 'bad', text: LARGE }, { key: 'bad', text: 'bad 2' });
     const relay = await startRelay(database);
     await relay.whenIdle();
-    const early = await txbox(database, 'dead-letters', 'discard', '--topic', topic);
+    const commands = await TxboxCommands.create(database.url, { archive: { retentionMs: 3_600_000 } });
+    const early = await commands.json('dead-letters', 'discard', '--topic', topic);
     expect(early).toMatchObject({ code: 1, json: { letters: 0, tooYoung: 2 } });
     expect(early.json['waitMs']).toBeGreaterThan(10_000);
     // As if hours had passed.
     await database.rows('UPDATE txbox_dead_letter SET created_at = created_at - INTERVAL 1 DAY');
-    const discarded = await txbox(database, 'dead-letters', 'discard', '--reason', 'PUBLISH_REJECTED', '--actor', 'bob');
+    const discarded = await commands.json('dead-letters', 'discard', '--reason', 'PUBLISH_REJECTED', '--actor', 'bob');
     expect(discarded).toMatchObject({ code: 0, json: { letters: 1, released: 1, tooYoung: 0, stopped: [] } });
     expect(await textsIn(topic)).toEqual(['bad 2']);
     expect(await lettersIn(database)).toEqual([]);
+    const archived = await database.rows('SELECT topic, payload FROM txbox_archive');
+    expect(archived.map((row) => [row['topic'], String(row['payload'])])).toEqual([[topic, expect.stringContaining('bad 2')]]);
     expect(await database.rows('SELECT action, actor FROM txbox_audit ORDER BY id')).toEqual([
       { action: 'discard', actor: 'bob' },
       { action: 'redrive', actor: 'bob' },

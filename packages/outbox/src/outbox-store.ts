@@ -1,4 +1,5 @@
 import type { EncodedMessage, IdempotencyKey, SqlSession } from '@txbox/core/spi';
+import type { CompactHeads } from './compact-heads.ts';
 
 /** Number of shards, fixed at installation (P-T1). */
 export const SHARDS = 16;
@@ -99,6 +100,8 @@ export interface PageRequest {
   readonly limit: number;
   /** Payloads above this many bytes are left out of the page, which bounds it. */
   readonly inlineBytes: number;
+  /** The heads may come as a block: for who only compares them. Default `false`. */
+  readonly compactHeads?: boolean;
 }
 
 /** One shard's part of an answer: one snapshot over [low, …) (P-R2). */
@@ -106,6 +109,8 @@ export interface Page {
   readonly shard: number;
   /** Committed rows of [low, start), ascending. */
   readonly heads: readonly PageHead[];
+  /** Stands for `heads`, which is empty then: none of these rows has a parked key. Only where the request allows it. */
+  readonly compactHeads?: CompactHeads;
   /** Committed rows from `start` on, ascending, at most `limit`. */
   readonly rows: readonly PendingRow[];
 }

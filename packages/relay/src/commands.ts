@@ -6,8 +6,9 @@ import { deadLettersDiscardCommand, deadLettersSkipCommand } from './commands/de
 import { relayDoctorCommand } from './commands/relay-doctor.ts';
 import { relayStartCommand } from './commands/relay-start.ts';
 import { relayStatusCommand } from './commands/relay-status.ts';
+import { replayCommand } from './commands/replay.ts';
 
-/** `txbox relay …`, `txbox dead-letters …`. */
+/** `txbox relay …`, `txbox dead-letters …`, `txbox replay`. */
 export const commands: readonly Command[] = [
   relayStartCommand,
   relayStatusCommand,
@@ -17,6 +18,7 @@ export const commands: readonly Command[] = [
   deadLettersRedriveCommand,
   deadLettersDiscardCommand,
   deadLettersSkipCommand,
+  replayCommand,
 ];
 
 /** What `txbox --help` says of the words before the last. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxArchive, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
+import { archiveRedriven, type OutboxStore, outboxArchive, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
 import { LetterSender } from './dead-letters/letter-sender.ts';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
@@ -30,6 +30,8 @@ const SWEEP_MS = 5_000;
 const MAX_IN_FLIGHT_BYTES = 16_777_216;
 /** Longest pause between two looks for what is to be forgotten; shorter where little is kept. */
 const MAINTENANCE_MS = { least: 1_000, most: 300_000, ofRetention: 0.1 };
+/** Shards that are settled side by side: while one waits for its commit, the other works. */
+const SETTLERS = 2;
 /** A failed pass of a loop is tried again after so long. */
 const LOOP_BACKOFF = { baseMs: 100, capMs: 2_000 };
 
@@ -89,11 +91,11 @@ export class RelayRun {
     const random = Math.random;
     const staleAfterMs = Math.max(500, options.leaseTtlMs);
     const readSessions = new KeptSessions(database, { now, staleAfterMs, onLost: () => this.#reading.restart() });
-    const settleSessions = new KeptSessions(database, { now, staleAfterMs });
+    const settleSessions = Array.from({ length: SETTLERS }, () => new KeptSessions(database, { now, staleAfterMs }));
     this.#leaseSessions = new KeptSessions(database, { now, staleAfterMs });
     const parkSessions = new KeptSessions(database, { now, staleAfterMs });
     const maintenanceSessions = new KeptSessions(database, { now, staleAfterMs });
-    this.#sessions = [readSessions, settleSessions, parkSessions, maintenanceSessions, this.#leaseSessions];
+    this.#sessions = [readSessions, ...settleSessions, parkSessions, maintenanceSessions, this.#leaseSessions];
 
     const stored = outboxStore(database, { tablePrefix });
     this.#stored = stored;
@@ -122,7 +124,7 @@ export class RelayRun {
       onProgress: (gone) => this.#moved(gone),
     });
     this.#settler = new Settler({
-      settler: outboxStore(settleSessions, { tablePrefix, archive: options.archive !== false }),
+      settlers: settleSessions.map((sessions) => outboxStore(sessions, { tablePrefix, archive: options.archive !== false })),
       classify: (error) => database.dialect.classify(error),
       clock,
       events,
@@ -440,7 +442,7 @@ function maintenanceOf(
   }
   if (deadLetters !== false) {
     const { retentionMs } = deadLetters;
-    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix);
+    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix, archive === false ? undefined : archiveRedriven(tablePrefix));
     const actor = `relay ${self.toString('hex')}`;
     const plan = { letters, publisher, clock: systemClock, actor, signal };
     const pins = outboxStore(database, { tablePrefix });

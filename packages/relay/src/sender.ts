@@ -1,15 +1,6 @@
-import {
-  type Clock,
-  isTxboxError,
-  type Logger,
-  messageIdFromBytes,
-  type Publisher,
-  type PublishFailureKind,
-  parkingReason,
-  TxboxError,
-  type WireRecord,
-} from '@txbox/core/spi';
+import { type Clock, type Logger, messageIdFromBytes, type Publisher, parkingReason, type WireRecord } from '@txbox/core/spi';
 import type { OutboxParker, OutboxReader, TopicPins } from '@txbox/outbox/store';
+import { confirmedPublish, failureKind } from './confirmed-publish.ts';
 import { describeError } from './foreign-error.ts';
 import type { HoldReason } from './lane.ts';
 import type { LaneTable, TopicLanes } from './lane-table.ts';
@@ -135,13 +126,7 @@ export class Sender {
       if (value !== undefined) records.push(wireRecord(queued.row, value));
     }
     if (records.length === 0) return;
-    const receipt = await this.#plan.publisher.publish({ topic, partition, records });
-    if (receipt.topic === topic && receipt.partition === partition) return;
-    // P-R6: all that does not name exactly this partition is unknown.
-    throw new TxboxError(
-      'PUBLISH_UNKNOWN',
-      `The acknowledgement names partition ${receipt.partition} of ${receipt.topic} instead of ${partition} of ${topic}.`,
-    );
+    await confirmedPublish(this.#plan.publisher, { topic, partition, records });
   }
 
   async #load(rows: readonly QueuedRow[]): Promise<Map<QueuedRow, Buffer>> {
@@ -159,7 +144,7 @@ export class Sender {
   /** P-R10: what failed stays at the head of its lane, but a message that is refused for what it is. */
   async #refused(lane: RelayLane, error: unknown): Promise<readonly QueuedRow[]> {
     const { lanes, clock, events, logger, onPermanentFailure } = this.#plan;
-    const reason = { kind: this.#kindOf(error), ...describeError(error) };
+    const reason = { kind: failureKind(this.#plan.publisher, error), ...describeError(error) };
     this.failed += 1;
     const several = lane.inFlight > 1;
     const [row] = lane.inFlightRows();
@@ -215,8 +200,7 @@ export class Sender {
       lanes.resolve(topic, pinned);
       if (wasHeld) events.emit('recovered', { topic: topic.topic });
     } catch (error) {
-      const kind = isTxboxError(error, 'TOPIC_SHRUNK') ? 'topic' : this.#kindOf(error);
-      this.#holdTopic(topic, { kind, ...describeError(error) });
+      this.#holdTopic(topic, { kind: failureKind(publisher, error), ...describeError(error) });
     }
     onProgress([]);
     this.pump();
@@ -240,11 +224,6 @@ export class Sender {
     this.#plan.logger.info({ topic, partition }, 'A lane moves again.');
     this.#plan.events.emit('recovered', { topic, partition });
     this.#plan.lanes.hasten(now, this.#plan.random);
-  }
-
-  #kindOf(error: unknown): PublishFailureKind {
-    // Headers that cannot be read are the record's own fault; a publisher never sees them.
-    return isTxboxError(error, 'MESSAGE_UNREADABLE') ? 'record' : this.#plan.publisher.classify(error);
   }
 
   #stuckRequests(): { readonly requests: number; readonly bytes: number } {

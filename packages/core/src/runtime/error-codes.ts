@@ -52,6 +52,7 @@ export const ERROR_CODES = {
   MIGRATION_FAILED: { retryable: true },
   // Brokers
   BROKER_UNAVAILABLE: { retryable: true },
+  BROKER_UNSUPPORTED: { retryable: false },
   TOPIC_MISSING: { retryable: false },
   TOPIC_NOT_AUTHORIZED: { retryable: false },
   TOPIC_SHRUNK: { retryable: false },

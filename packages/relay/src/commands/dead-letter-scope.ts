@@ -12,7 +12,8 @@ import {
   openDatabase,
   TxboxError,
 } from '@txbox/core/spi';
-import { RELAY_SCOPE } from '@txbox/outbox/store';
+import { archiveRedriven, RELAY_SCOPE } from '@txbox/outbox/store';
+import { archives } from './relay-configuration.ts';
 
 /** Whose dead letters a command is about. */
 export const SCOPE_OPTIONS: Readonly<Record<string, CommandOption>> = {
@@ -42,7 +43,8 @@ export async function withDeadLetters<T>({ config, options }: CommandContext, wo
       await session.release();
     }
     const tablePrefix = section.tablePrefix === undefined ? {} : { tablePrefix: section.tablePrefix };
-    return await work({ database, letters: deadLetterStore(database, RELAY_SCOPE, section.tablePrefix), tablePrefix });
+    const onRedriven = archives(config) ? archiveRedriven(section.tablePrefix) : undefined;
+    return await work({ database, letters: deadLetterStore(database, RELAY_SCOPE, section.tablePrefix, onRedriven), tablePrefix });
   } finally {
     await database.close();
   }

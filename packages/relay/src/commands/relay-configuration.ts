@@ -31,6 +31,12 @@ export async function relayOptionsOf(context: CommandContext): Promise<RelayOpti
   };
 }
 
+/** True when relays of this configuration archive what they publish. Throws `CONFIG_INVALID`. */
+export function archives(config: unknown): boolean {
+  const { archive } = settingsOf(config);
+  return archive !== undefined && archive !== false;
+}
+
 /** An option of a command that is a number of milliseconds. Throws `OPTIONS_INVALID`. */
 export function millisecondsOption({ options }: CommandContext, name: string): number {
   const value = Number(options[name]);

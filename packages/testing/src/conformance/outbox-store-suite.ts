@@ -142,6 +142,30 @@ export function outboxStoreSuite(
       );
     });
 
+    claim('may show heads as a block where that is enough: the same positions and ids', async (outbox) => {
+      const key = Buffer.from(uniqueName('block'));
+      const shard = shardOf({ key, id: key });
+      const floor = await outbox.store.highestPosition();
+      await added(
+        outbox,
+        Array.from({ length: 300 }, () => sampleMessage({ key })),
+      );
+      const all = await rowsOf(outbox, shard, { low: floor + 1 });
+      const start = (all.at(-1)?.position ?? 0) + 1;
+      const request = { ...ALL, shard, low: floor + 1, start, compactHeads: true };
+      const [page] = await outbox.store.readPages([request]);
+      const block = page?.compactHeads;
+      expect(block ? page.heads : []).toEqual([]);
+      expect(block?.length ?? page?.heads.length).toBe(300);
+      for (const [index, { position, id }] of all.entries()) {
+        expect(block?.position(index) ?? page?.heads[index]?.position).toBe(position);
+        expect(block?.isOf(index, id) ?? page?.heads[index]?.id.equals(id)).toBe(true);
+        expect(block?.isOf(index, newMessageIdBytes()) ?? false).toBe(false);
+      }
+      const [empty] = await outbox.store.readPages([{ ...request, low: start, start: start + 1 }]);
+      expect([empty?.heads, empty?.compactHeads]).toEqual([[], undefined]);
+    });
+
     claim('answers many shards at once, in the order of the requests', async (outbox) => {
       const messages = Array.from({ length: 64 }, () => sampleMessage({ key: null, topic: uniqueName('many') }));
       await added(outbox, messages);

@@ -6,8 +6,9 @@ import { conformanceSuite, type SuiteOptions } from './suite.ts';
 /**
  * - `unreachable`: the broker may be away.
  * - `header-order`: headers of different names keep their order, too.
+ * - `inspection`: there is something to look at (`Publisher.inspect`).
  */
-export type PublisherFeature = 'unreachable' | 'header-order';
+export type PublisherFeature = 'unreachable' | 'header-order' | 'inspection';
 
 /** A publisher, connected, and another way to look into its broker. */
 export interface PublisherBackend {
@@ -148,6 +149,24 @@ export function publisherSuite(backend: string, make: () => Promise<PublisherBac
       expect(broker.publisher.classify(failure)).not.toBe('record');
       expect(await broker.readAll(topic)).toEqual([]);
     });
+
+    claim(
+      'tells what makes records safe, of topics that are there and of those that are not, and creates none',
+      async (broker) => {
+        const [there, missing] = [await newTopic(broker, 1), uniqueName('missing')];
+        const inspection = await broker.publisher.inspect?.([missing, there]);
+        expect(inspection).toMatchObject({
+          acks: -1,
+          topics: [
+            { topic: missing, state: 'missing' },
+            { topic: there, state: 'there' },
+          ],
+        });
+        expect(inspection?.givesUpAfterMs).toBeGreaterThan(0);
+        await expect(broker.publisher.describeTopic(missing)).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
+      },
+      { needs: 'inspection' },
+    );
 
     claim(
       'rejects and calls it transient while no broker answers',

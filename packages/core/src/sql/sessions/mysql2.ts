@@ -15,6 +15,8 @@ export interface MysqlSettings {
 }
 
 const MAX_IDLE = 4;
+/** MySQL's own is 1,024. */
+const MAX_CONCAT_BYTES = 4_194_304;
 
 /** The relay's and the tools' own access to MySQL or MariaDB by mysql2. */
 export async function openMysql(settings: MysqlSettings): Promise<Database> {
@@ -87,7 +89,8 @@ class MysqlDatabase implements Database {
       // A strict mode of our own, and no mode in which the client's escaping of literals would mean something else.
       await session.execute(
         "SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', " +
-          `innodb_lock_wait_timeout = ${seconds(lockWaitTimeoutMs)}, wait_timeout = ${seconds(idleTimeoutMs)}`,
+          `innodb_lock_wait_timeout = ${seconds(lockWaitTimeoutMs)}, wait_timeout = ${seconds(idleTimeoutMs)}, ` +
+          `group_concat_max_len = ${MAX_CONCAT_BYTES}`,
       );
       await session.execute(`SET SESSION TRANSACTION ISOLATION LEVEL READ ${dirty ? 'UNCOMMITTED' : 'COMMITTED'}`);
       return session;
