@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { onTestFinished } from 'vitest';
 import { BROKERS } from '../faults/kafka-cluster.ts';
 import type { RelayProcessOptions } from './relay.process.ts';
@@ -35,6 +36,12 @@ export class RelayProcess {
     child.send({ url, brokers: BROKERS, leaseTtlMs, archive } satisfies RelayProcessOptions);
     await running.promise;
     return relay;
+  }
+
+  /** The most physical memory that the process has had so far. */
+  async mostResidentMib(): Promise<number> {
+    const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Math.round(Number(/VmHWM:\s*(\d+)/.exec(status)?.[1]) / 1_024);
   }
 
   /** SIGKILL. */

@@ -1,6 +1,6 @@
 import { type BackoffOptions, backoffMs, bucketOf } from '@txbox/core/spi';
 import type { RowHead } from '@txbox/outbox/store';
-import { type HoldReason, Lane, type LanePolicy } from './lane.ts';
+import { type HoldReason, Lane, type LanePolicy, type RequestRoom } from './lane.ts';
 import type { LaneRouter, QueuedRow, RelayLane, ShardQueue } from './shard-queue.ts';
 
 /** Partition of rows whose topic has not been described yet. */
@@ -128,10 +128,10 @@ export class LaneTable implements LaneRouter {
   }
 
   /** Begins the lane's next request; the lane comes last when the next one is looked for. */
-  next(lane: RelayLane, now: number): readonly QueuedRow[] | undefined {
+  next(lane: RelayLane, now: number, room: RequestRoom): readonly QueuedRow[] | undefined {
     this.#filled.delete(lane);
     this.#filled.add(lane);
-    return lane.next(now);
+    return lane.next(now, room);
   }
 
   acknowledge(lane: RelayLane): readonly QueuedRow[] {
@@ -222,13 +222,13 @@ export class LaneTable implements LaneRouter {
     return topic.reason !== undefined || (topic.partitions === undefined && topic.unresolved.size > 0);
   }
 
-  // All stuck lanes together may take half of the memory; each keeps its first row.
+  // Unanswered requests may take half of the memory, and what else stuck lanes hold a quarter; each keeps its first row.
   #allowedRows(): number {
-    return Math.min(this.#policy.limits.rows, Math.floor(this.#bounds.rows / 2 / Math.max(1, this.#stuck.size)));
+    return Math.min(this.#policy.limits.rows, Math.floor(this.#bounds.rows / 4 / Math.max(1, this.#stuck.size)));
   }
 
   #allowedBytes(): number {
-    return Math.min(this.#policy.limits.bytes, Math.floor(this.#bounds.bytes / 2 / Math.max(1, this.#stuck.size)));
+    return Math.min(this.#policy.limits.bytes, Math.floor(this.#bounds.bytes / 4 / Math.max(1, this.#stuck.size)));
   }
 
   #topic(name: string): TopicLanes {

@@ -24,11 +24,11 @@ import type { QueuedRow } from './shard-queue.ts';
 import { relayMembership } from './sql/relay-membership.ts';
 import { WakeListener } from './wake-listener.ts';
 
-/** Waiting lanes hold at most half of the memory; a request that is unanswered for so long counts as one that waits. */
+/** A request that is unanswered for so long counts as one that waits. */
 const STUCK_AFTER_MS = 2_000;
 /** Pause between two sweeps below the low marks. */
 const SWEEP_MS = 5_000;
-/** Most bytes of unanswered requests. */
+/** Most bytes of unanswered requests, of each of the two kinds: those that wait, and all others. */
 const MAX_IN_FLIGHT_BYTES = 16_777_216;
 /** Shards that are settled side by side: while one waits for its commit, the other works. */
 const SETTLERS = 2;
@@ -125,6 +125,7 @@ export class RelayRun {
       random,
       maxRequests: options.maxRequests,
       maxBytes: MAX_IN_FLIGHT_BYTES,
+      maxRows: maxRows / 2,
       mayAct,
       onAcknowledged: (rows, at) => this.#acknowledged(rows, at),
       onProgress: (gone) => this.#moved(gone),

@@ -23,8 +23,10 @@ export interface SenderPlan {
   readonly random: () => number;
   /** Most unanswered requests that are not stuck. */
   readonly maxRequests: number;
-  /** Most bytes in unanswered requests; a single request may have more. */
+  /** Most bytes in unanswered requests that are not stuck, and half of the most in all; a single request may have more. */
   readonly maxBytes: number;
+  /** About the most rows in unanswered requests. */
+  readonly maxRows: number;
   /** False while the relay may not trust its leases (P-R8): nothing new is sent. */
   readonly mayAct: () => boolean;
   /** Rows are in the log. */
@@ -32,6 +34,9 @@ export interface SenderPlan {
   /** A request or question has ended, rows of given-up shards left their lanes. */
   readonly onProgress: (gone: readonly QueuedRow[]) => void;
 }
+
+/** A request takes at most one part in so many of the room that unanswered requests have left. */
+const ROOM_SHARE = 4;
 
 /** What becomes of a message that the broker refuses for what it is (P-R10). */
 export type OnPermanentFailure = 'park-key' | 'hold' | 'skip-message';
@@ -41,6 +46,7 @@ export class Sender {
   readonly #plan: SenderPlan;
   readonly #unanswered: Set<Promise<void>> = new Set();
   #requests = 0;
+  #rows = 0;
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
@@ -55,17 +61,20 @@ export class Sender {
   /** Begins everything that may begin now, and arranges to be called when a back-off has passed. */
   pump(): void {
     if (this.#ended) return;
-    const { lanes, clock, mayAct } = this.#plan;
+    const { lanes, clock, mayAct, maxRequests, maxRows, maxBytes } = this.#plan;
     if (!mayAct()) return;
     const now = clock.monotonic();
     for (const topic of lanes.takeQuestions(now)) this.#track(this.#ask(topic));
+    const stuck = this.#stuckRequests();
     for (const lane of lanes.filled) {
       // Asked for each: the process may be frozen at any moment, and awake when its shards are another's.
       if (!mayAct()) return;
-      if (this.#requests - this.#stuckRequests() >= this.#plan.maxRequests) break;
-      if (this.#bytes >= this.#plan.maxBytes) break;
+      if (this.#requests - stuck.requests >= maxRequests) break;
+      if (this.#bytes - stuck.bytes >= maxBytes || this.#bytes >= 2 * maxBytes) break;
       if (!lanes.isReady(lane, now)) continue;
-      const rows = lanes.next(lane, now);
+      // A share of what is left, so that any number of requests without an answer leaves some for others.
+      const room = { rows: Math.floor((maxRows - this.#rows) / ROOM_SHARE), bytes: (2 * maxBytes - this.#bytes) / ROOM_SHARE };
+      const rows = lanes.next(lane, now, room);
       if (rows) this.#track(this.#send(lane, rows, now));
     }
     this.#arrange(now);
@@ -86,6 +95,7 @@ export class Sender {
     const { lanes, clock, events, onAcknowledged, onProgress } = this.#plan;
     const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
     this.#requests += 1;
+    this.#rows += rows.length;
     this.#bytes += bytes;
     const held = lane.attempts > 0;
     try {
@@ -101,6 +111,7 @@ export class Sender {
       onProgress(await this.#refused(lane, error));
     } finally {
       this.#requests -= 1;
+      this.#rows -= rows.length;
       this.#bytes -= bytes;
     }
     this.pump();
@@ -219,10 +230,15 @@ export class Sender {
     this.#plan.lanes.hasten(now, this.#plan.random);
   }
 
-  #stuckRequests(): number {
-    let stuck = 0;
-    for (const lane of this.#plan.lanes.stuck) if (lane.inFlight > 0) stuck += 1;
-    return stuck;
+  #stuckRequests(): { readonly requests: number; readonly bytes: number } {
+    let requests = 0;
+    let bytes = 0;
+    for (const lane of this.#plan.lanes.stuck) {
+      if (lane.inFlight === 0) continue;
+      requests += 1;
+      for (const row of lane.inFlightRows()) bytes += row.bytes;
+    }
+    return { requests, bytes };
   }
 
   #track(work: Promise<void>): void {
