@@ -22,11 +22,12 @@ const PREFIX = 'TXBOX_';
 /** Names the configuration file. */
 export const FILE_VARIABLE = 'TXBOX_CONFIG';
 
-/** This repository's own: where its tests find servers, and its services and tools. */
-const TESTING = /^TXBOX_(?:TEST|SERVICES|TOOL)_/;
+/** This repository's own: where its tests find servers, and its services, tools and examples. */
+const TESTING = /^TXBOX_(?:TEST|SERVICES|TOOL|DEMO|SUITES|TOTALS|VERSION)(?:_|$)/;
 
 // Kubernetes tells every container of every service of its namespace, of one named `txbox-relay` too.
-const SERVICE_LINK = /^TXBOX_(?:[A-Z0-9]+_)*(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)$/;
+const SERVICE_LINK =
+  /^TXBOX_(?:[A-Z0-9]+_)*(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)$/;
 const SERVICE_PORT = /^TXBOX_(?:[A-Z0-9]+_)*PORT$/;
 const SERVICE_ADDRESS = /^(?:tcp|udp|sctp):\/\//;
 
@@ -37,14 +38,20 @@ export function variableOf(path: readonly string[]): string {
 
 /**
  * What `TXBOX_…` variables say. `…_FILE` reads the text from the file that it names, less one line's end. Unknown ones are
- * refused: a setting that is not read is worse than none.
+ * refused: a setting that is not read is worse than none. Those of the sections `unread` are nobody's here.
  */
-export function readEnvironment(environment: Readonly<Record<string, string | undefined>>, shape: OptionShape): ConfigEnvironment {
+export function readEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+  shape: OptionShape,
+  unread: readonly string[] = [],
+): ConfigEnvironment {
   const known = variablesOf(shape, []);
   const found = new Map<string, ConfigVariable>();
   const problems: string[] = [];
+  const isUnread = (name: string): boolean =>
+    unread.some((section) => name === variableOf([section]) || name.startsWith(`${variableOf([section])}__`));
   for (const [name, value] of Object.entries(environment).sort(([one], [other]) => (one < other ? -1 : 1))) {
-    if (value === undefined || !name.startsWith(PREFIX) || isForeign(name, value)) continue;
+    if (value === undefined || !name.startsWith(PREFIX) || isForeign(name, value) || isUnread(name)) continue;
     const of = known.has(name) ? name : name.replace(/_FILE$/, '');
     const path = known.get(of);
     if (!path) {

@@ -64,11 +64,15 @@ async function read(path: string): Promise<unknown> {
 const STRIPPED =
   ' Configuration files run with their types stripped: no enum, no namespace, no parameter properties; or write them in JavaScript or JSON.';
 
+// What JSON.parse quotes of a file may be a secret.
+const QUOTED = /, (?:\.{3})?".*"(?:\.{3})? is not valid JSON$/s;
+
 /** With the place where Node knows it. */
 function reasonOf(error: unknown, path: string): string {
   if (!(error instanceof Error)) return String(error);
   const hint = (error as { code?: unknown }).code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' ? STRIPPED : '';
-  return `${error.message}${placeOf(error, path)}${hint}`;
+  const said = extname(path) === '.json' ? error.message.replace(QUOTED, '') : error.message;
+  return `${said}${placeOf(error, path)}${hint}`;
 }
 
 function placeOf(error: Error, path: string): string {

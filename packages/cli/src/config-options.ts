@@ -1,3 +1,4 @@
+import { TxboxError } from '@txbox/core';
 import {
   type ConfigSection,
   examineOptions,
@@ -30,14 +31,12 @@ export interface ConfigProblem {
 
 const logLevel = oneOf(...LOG_LEVELS);
 
-// Whose a name is, to say what to install.
-const PACKAGE_OF_SECTION = new Map([
-  ['relay', '@txbox/relay'],
-  ['sidecar', '@txbox/relay'],
-  ['inbox', '@txbox/inbox'],
-]);
+/** Sections of packages that may be missing. Nobody reads them then, so they are left alone: one file serves several processes. */
+const SECTIONS_OF_OTHERS = ['relay', 'sidecar', 'http', 'inbox'];
+// Whose a kind is, to say what to install.
 const PACKAGE_OF_KIND = new Map([
   ['kafkajs', '@txbox/kafka'],
+  ['platformatic', '@txbox/kafka'],
   ['embedded', '@txbox/embedded'],
 ]);
 
@@ -65,7 +64,10 @@ function shapeOfPublisher({ kind, options }: PublisherKind): OptionShape {
 }
 
 /** Values of options that are not given, by section. */
-export function defaultsOf(value: Readonly<Record<string, unknown>>, { sections, publishers }: ConfigOptions): Readonly<Record<string, unknown>> {
+export function defaultsOf(
+  value: Readonly<Record<string, unknown>>,
+  { sections, publishers }: ConfigOptions,
+): Readonly<Record<string, unknown>> {
   const { kind } = (value['publisher'] ?? {}) as { kind?: unknown };
   const publisher = publishers.find((each) => each.kind === kind);
   return {
@@ -86,32 +88,50 @@ export function problemsOfConfig(value: Readonly<Record<string, unknown>>, optio
     if (name === 'publisher') return problemsOfPublisher(given, publishers);
     if (name === 'logLevel') {
       const problem = logLevel(given);
-      return problem === undefined ? [] : [{ path: [name], says: `logLevel ${problem}, got ${textOf(given)}` }];
+      return problem === undefined ? [] : [{ path: [name], says: `logLevel ${problem}, got ${quoted(given)}` }];
     }
-    const missing = PACKAGE_OF_SECTION.get(name);
-    if (missing === undefined) return [{ path: [name], says: unknownName('section', name, known) }];
-    return [{ path: [name], says: `the section ${name} is read by ${missing}, which is not installed` }];
+    if (SECTIONS_OF_OTHERS.includes(name)) return [];
+    return [{ path: [name], says: unknownName('section', name, known) }];
   });
+}
+
+/** The names of sections that nobody here reads. */
+export function unreadSections({ sections }: ConfigOptions): readonly string[] {
+  return SECTIONS_OF_OTHERS.filter((name) => !sections.some((section) => section.name === name));
+}
+
+/** The configured publisher: an instance as it is, data through the adapter it names. Throws `CONFIG_INVALID` and `DEPENDENCY_MISSING`. */
+export function makePublisher(given: unknown, kinds: readonly PublisherKind[]): Publisher {
+  if (isPublisher(given)) return given;
+  const [problem] = problemsOfPublisher(given, kinds);
+  if (problem || !isObject(given)) throw new TxboxError('CONFIG_INVALID', `Configuration: ${problem?.says ?? 'there is no publisher'}.`);
+  const { kind, ...options } = given;
+  const found = kinds.find((each) => each.kind === kind);
+  if (found) return found.create(options);
+  const missing = PACKAGE_OF_KIND.get(kind as string);
+  throw new TxboxError(
+    'DEPENDENCY_MISSING',
+    `publisher.kind ${quoted(kind)} needs the package ${missing}. Install it: npm install ${missing}`,
+  );
 }
 
 function problemsOfSection({ name, options, orFalse }: ConfigSection, given: unknown): readonly ConfigProblem[] {
   if (given === false && orFalse === true) return [];
   if (isObject(given)) return problemsOfOptions([name], given, options);
-  return [{ path: [name], says: `${name} must be an object of options${orFalse === true ? ' or false' : ''}` }];
+  return [{ path: [name], says: `${name} must be an object of options${orFalse === true ? ' or false' : ''}, got ${textOf(given)}` }];
 }
 
 function problemsOfPublisher(given: unknown, kinds: readonly PublisherKind[]): readonly ConfigProblem[] {
   if (isPublisher(given)) return [];
-  const quoted = kinds.map(({ kind }) => JSON.stringify(kind)).join(' | ');
-  if (!isObject(given)) return [{ path: ['publisher'], says: `publisher must be a Publisher or { kind: ${quoted}, … }` }];
+  const known = kinds.map(({ kind }) => JSON.stringify(kind)).join(' | ');
+  if (!isObject(given))
+    return [{ path: ['publisher'], says: `publisher must be a Publisher or { kind: ${known}, … }, got ${textOf(given)}` }];
   const { kind, ...options } = given;
   const found = kinds.find((each) => each.kind === kind);
   if (found) return problemsOfOptions(['publisher'], options, found.options);
-  const missing = PACKAGE_OF_KIND.get(kind as string);
-  if (missing !== undefined) {
-    return [{ path: ['publisher', 'kind'], says: `publisher.kind ${textOf(kind)} needs the package ${missing}: npm install ${missing}` }];
-  }
-  return [{ path: ['publisher', 'kind'], says: `publisher.kind must be one of ${quoted}, got ${textOf(kind)}` }];
+  // Refused where somebody publishes.
+  if (typeof kind === 'string' && PACKAGE_OF_KIND.has(kind)) return [];
+  return [{ path: ['publisher', 'kind'], says: `publisher.kind must be one of ${known}, got ${quoted(kind)}` }];
 }
 
 function problemsOfOptions(path: readonly string[], given: object, options: NamedOptionChecks): readonly ConfigProblem[] {
@@ -134,6 +154,13 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Texts where an object belongs may hold secrets. */
 function textOf(value: unknown): string {
-  return value === undefined ? 'nothing' : typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : typeof value;
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'string') return 'a text';
+  return typeof value === 'object' ? 'an object' : String(value);
+}
+
+function quoted(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : textOf(value);
 }

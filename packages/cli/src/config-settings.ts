@@ -31,7 +31,8 @@ export class ConfigSettings {
     for (const [index, name] of path.slice(0, -1).entries()) {
       const found = parent[name];
       const above = path.slice(0, index + 1);
-      if (isObject(found) && !isOpen(found)) return `${above.join('.')} is made in code there, and its options with it: describe it as data`;
+      if (isObject(found) && !isOpen(found))
+        return `${above.join('.')} is made in code there, and its options with it: describe it as data`;
       if (!isOpen(found)) this.#forget(above);
       parent = define(parent, name, isOpen(found) ? { ...found } : {});
     }
@@ -39,6 +40,14 @@ export class ConfigSettings {
     define(parent, path.at(-1) ?? '', copyOf(value));
     this.#remember(path, value, origin);
     return undefined;
+  }
+
+  /** Every option that has a value. */
+  entries(): readonly { readonly path: readonly string[]; readonly value: unknown; readonly origin: Origin }[] {
+    return [...this.#origins].map(([key, origin]) => {
+      const path = key.split('\0');
+      return { path, value: path.reduce<unknown>((parent, name) => (parent as Record<string, unknown>)[name], this.#value), origin };
+    });
   }
 
   /** The origins of an option, or of all that lies below it. */
@@ -66,7 +75,7 @@ function isBelow(key: string, path: readonly string[]): boolean {
 }
 
 /** An object whose options are options of the configuration: a literal, no instance. */
-function isOpen(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isOpen(value: unknown): value is Readonly<Record<string, unknown>> {
   if (!isObject(value) || isPublisher(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;

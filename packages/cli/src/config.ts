@@ -1,9 +1,9 @@
 import type { Publisher } from '@txbox/core/spi';
-import type { RelaySettings } from '@txbox/relay';
+import type { HttpOptions, RelaySettings, SidecarOptions } from '@txbox/relay';
 
 /** A publisher described as data, for JSON files and environments: `kind` names the adapter, the rest are its options. */
 export interface PublisherData {
-  readonly kind: 'kafkajs' | 'embedded';
+  readonly kind: 'kafkajs' | 'platformatic' | 'embedded';
   readonly [option: string]: unknown;
 }
 
@@ -14,8 +14,16 @@ export interface TxboxConfig {
   /** Where the relay publishes to. */
   readonly publisher?: Publisher | PublisherData;
   readonly relay?: RelaySettings;
+  /** How the process of the relay starts and ends. */
+  readonly sidecar?: SidecarOptions;
+  /** Where the relay is watched; `false` = nowhere. Default: `127.0.0.1:9464`. */
+  readonly http?: HttpOptions | false;
   /** A consumer's database, where the inbox lies. */
   readonly inbox?: { readonly database: { readonly url: string; readonly tablePrefix?: string } };
+  /** Least severe lines that are logged. Default `info`. */
+  readonly logLevel?: 'debug' | 'info' | 'warn' | 'error';
+  /** For editors, in JSON files; not read. */
+  readonly $schema?: string;
 }
 
 /** Types a configuration file; returns it unchanged. */

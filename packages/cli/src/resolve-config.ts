@@ -1,9 +1,9 @@
 import { relative } from 'node:path';
 import { TxboxError } from '@txbox/core';
-import { nearestName, type OptionShape, propertiesOf, shapeAt, valueOfText } from '@txbox/core/spi';
-import { FILE_VARIABLE, readEnvironment } from './config-environment.ts';
+import { type Command, nearestName, type OptionShape, propertiesOf, shapeAt, valueOfText } from '@txbox/core/spi';
+import { FILE_VARIABLE, readEnvironment, variableOf } from './config-environment.ts';
 import { findConfigFile, loadConfigFile } from './config-file.ts';
-import { type ConfigOptions, type ConfigProblem, defaultsOf, problemsOfConfig, shapeOfConfig } from './config-options.ts';
+import { type ConfigOptions, type ConfigProblem, defaultsOf, problemsOfConfig, shapeOfConfig, unreadSections } from './config-options.ts';
 import { ConfigSettings, describeOrigin, type Origin } from './config-settings.ts';
 
 /** What a configuration is made of. */
@@ -52,7 +52,7 @@ export async function resolveConfig({ options, folder, environment, file, flags 
     if (says !== undefined) problems.push({ says: `${says} (${describeOrigin(origin)})`, origins: [origin] });
   };
 
-  const read = readEnvironment(environment, shape);
+  const read = readEnvironment(environment, shape, unreadSections(options));
   const path = findConfigFile(file ?? environment[FILE_VARIABLE], folder, read.variables.length + flags.length > 0);
   const origin: Origin = { from: 'file', ...(path === undefined ? {} : { name: shortest(path, folder) }) };
   if (path !== undefined) {
@@ -90,14 +90,27 @@ export function refuseProblems({ file, problems, wrongWords }: Configuration, mo
   throw new TxboxError(code, `Configuration: ${all.join('; ')}.`, { details: { file, problems: all } });
 }
 
+/** What a command needs and nobody has configured. */
+export function missingOf({ settings, file }: Configuration, { usesDatabase, usesPublisher }: Command): readonly string[] {
+  const missing = (path: readonly string[]): string =>
+    `${path.join('.')} is required: set it in ${file ?? 'a file txbox.config.json'}, or by the variable ${variableOf(path)}`;
+  return [
+    ...(usesDatabase === true && settings.value['database'] === undefined ? [missing(['database', 'url'])] : []),
+    ...(usesPublisher === true && settings.value['publisher'] === undefined ? [missing(['publisher', 'kind'])] : []),
+  ];
+}
+
 function originsOf({ path, between }: ConfigProblem, settings: ConfigSettings): readonly Origin[] {
   return between ? between.flatMap((name) => settings.originsOf([...path, name])) : settings.originsOf(path);
 }
 
-/** What is not there has no origin; what is a default says so only beside what is not. */
+/** What is not there has the origin of what it is missing in; what is a default says so only beside what is not. */
 function inWords({ path, between }: ConfigProblem, settings: ConfigSettings): string {
   const origins = (names: readonly string[]): string => settings.originsOf(names).map(describeOrigin).join(', ');
-  if (!between) return origins(path) === '' ? '' : ` (${origins(path)})`;
+  if (!between) {
+    const found = origins(path) || origins(path.slice(0, -1));
+    return found === '' ? '' : ` (${found})`;
+  }
   const each = between.map((name) => `${name}: ${origins([...path, name]) || 'default'}`);
   return each.length === 0 ? '' : ` (${each.join(', ')})`;
 }

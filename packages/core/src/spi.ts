@@ -13,7 +13,16 @@ export { type MessageId, messageIdFromBytes, messageIdToBytes, newMessageIdBytes
 export { leaseStore } from './lease/lease-sql.ts';
 export type { LeaseRecord, LeaseSlot, LeaseStore } from './lease/lease-store.ts';
 export { coreComponent } from './migrations/core-component.ts';
-export type { AuditNote, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterStore, ParkedCount } from './parking/dead-letter.ts';
+export { type AuditEntry, recordAudit } from './parking/audit-sql.ts';
+export type {
+  AuditNote,
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetterHead,
+  DeadLetterStore,
+  OnRedriven,
+  ParkedCount,
+} from './parking/dead-letter.ts';
 export { deadLetterStore } from './parking/dead-letter-sql.ts';
 export { gapMarkerHeaders, parkedKeyId, parkingReason } from './parking/parked-key.ts';
 export { inTransaction, lockParkedKey, type ParkedKey, parkKey, unparkIfEmpty } from './parking/parking-sql.ts';
@@ -22,9 +31,19 @@ export type { Command, CommandContext, CommandOption, CommandOutput } from './ru
 export { type ConfigSection, configSection, type NamedOptionChecks, type PublisherKind, publisherKind } from './runtime/config-section.ts';
 export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';
 export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
+export { watchEventLoop } from './runtime/event-loop-delay.ts';
 export { Lifecycle, type LifecycleState, type LifecycleWork } from './runtime/lifecycle.ts';
 export { defaultLogger, type Logger, silentLogger } from './runtime/logger.ts';
 export { type Loop, type LoopOptions, startLoop } from './runtime/loop.ts';
+export {
+  METRICS_CONTENT_TYPE,
+  type MetricDefinition,
+  MetricHistogram,
+  type MetricKind,
+  type MetricLabels,
+  Metrics,
+  MetricValue,
+} from './runtime/metrics.ts';
 export { nearestName } from './runtime/nearest-name.ts';
 export { type OptionShape, propertiesOf, shapeAt, valueOfText } from './runtime/option-shape.ts';
 export {

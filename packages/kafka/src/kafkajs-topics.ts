@@ -1,5 +1,6 @@
 import type { Admin } from 'kafkajs';
 import { ClientSlot, type NewClient } from './client-slot.ts';
+import type { ClusterFacts } from './kafka-inspection.ts';
 import { createClient, type KafkajsOptions, loadKafkajs } from './kafkajs-client.ts';
 import { topicErrorOf, unavailable } from './kafkajs-errors.ts';
 import { Sockets } from './kafkajs-sockets.ts';
@@ -13,7 +14,7 @@ export interface LaneBounds {
 }
 
 /** What a cluster knows of itself, its topics and its groups. Asks each time. */
-export class TopicDirectory {
+export class TopicDirectory implements ClusterFacts {
   readonly #slot: ClientSlot<Admin>;
 
   constructor(what: string, options: KafkajsOptions) {

@@ -1,4 +1,5 @@
 import type { EncodedMessage, IdempotencyKey, SqlSession } from '@txbox/core/spi';
+import type { CompactHeads } from './compact-heads.ts';
 
 /** Number of shards, fixed at installation (P-T1). */
 export const SHARDS = 16;
@@ -99,6 +100,8 @@ export interface PageRequest {
   readonly limit: number;
   /** Payloads above this many bytes are left out of the page, which bounds it. */
   readonly inlineBytes: number;
+  /** The heads may come as a block: for who only compares them. Default `false`. */
+  readonly compactHeads?: boolean;
 }
 
 /** One shard's part of an answer: one snapshot over [low, …) (P-R2). */
@@ -106,6 +109,8 @@ export interface Page {
   readonly shard: number;
   /** Committed rows of [low, start), ascending. */
   readonly heads: readonly PageHead[];
+  /** Stands for `heads`, which is empty then: none of these rows has a parked key. Only where the request allows it. */
+  readonly compactHeads?: CompactHeads;
   /** Committed rows from `start` on, ascending, at most `limit`. */
   readonly rows: readonly PendingRow[];
 }
@@ -178,9 +183,22 @@ export interface TopicPins {
   pin(topic: string, partitions: number): Promise<number>;
 }
 
+/** What waits in one shard. */
+export interface ShardBacklog extends OutboxBacklog {
+  readonly shard: number;
+  /** False when `rows` and `bytes` are estimates, because there is more than is counted. */
+  readonly exact: boolean;
+}
+
 /** Tools: how much is waiting. */
 export interface OutboxInspector {
+  /** Counts every row: for tools, not to be asked again and again. */
   backlog(): Promise<OutboxBacklog>;
+  /**
+   * What waits in these shards at or above the positions, in their order, at a cost that does not grow with the backlog: what
+   * lies beyond the first rows of a shard is estimated from its positions. Below `from` nothing is looked at.
+   */
+  shardBacklogs(requests: readonly { readonly shard: number; readonly from: number }[]): Promise<ShardBacklog[]>;
   /** Whether no row of any shard is left at or below that position. */
   isSettledUpTo(position: number): Promise<boolean>;
 }

@@ -1,3 +1,4 @@
+export { CompactHeads } from './compact-heads.ts';
 export { outboxComponent } from './migrations/outbox-component.ts';
 export type { ArchivedMessage, ArchivedTopic, ArchiveFilter, ArchiveSpan, OutboxArchive } from './outbox-archive.ts';
 export { type ResolvedOutboxOptions, resolveOutboxOptions } from './outbox-options.ts';
@@ -17,8 +18,10 @@ export {
   type RowHead,
   SHARD_SCOPE,
   SHARDS,
+  type ShardBacklog,
   type TopicPins,
 } from './outbox-store.ts';
+export { archiveRedriven } from './sql/archive-redriven.ts';
 export { outboxArchive } from './sql/outbox-archive.ts';
 export { type OutboxStore, type OutboxStoreOptions, outboxStore } from './sql/outbox-store.ts';
 export { outboxWriter, shardOf } from './sql/outbox-writer.ts';

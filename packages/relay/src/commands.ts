@@ -7,9 +7,11 @@ import { SIDECAR_SECTION } from './commands/relay-configuration.ts';
 import { relayDoctorCommand } from './commands/relay-doctor.ts';
 import { relayStartCommand } from './commands/relay-start.ts';
 import { relayStatusCommand } from './commands/relay-status.ts';
+import { replayCommand } from './commands/replay.ts';
+import { HTTP_SECTION } from './http/http-options.ts';
 import { RELAY_SECTION } from './relay-options.ts';
 
-/** `txbox relay …`, `txbox dead-letters …`. */
+/** `txbox relay …`, `txbox dead-letters …`, `txbox replay`. */
 export const commands: readonly Command[] = [
   relayStartCommand,
   relayStatusCommand,
@@ -19,6 +21,7 @@ export const commands: readonly Command[] = [
   deadLettersRedriveCommand,
   deadLettersDiscardCommand,
   deadLettersSkipCommand,
+  replayCommand,
 ];
 
 /** What `txbox --help` says of the words before the last. */
@@ -31,6 +34,7 @@ export const groups: Readonly<Record<string, string>> = {
 export const sections: readonly ConfigSection[] = [
   configSection('relay', RELAY_SECTION),
   configSection('sidecar', SIDECAR_SECTION),
+  configSection('http', HTTP_SECTION, true),
 ];
 
 /** The relay's tables belong to core and outbox. */

@@ -1,6 +1,6 @@
 import { type BackoffOptions, backoffMs, bucketOf } from '@txbox/core/spi';
 import type { RowHead } from '@txbox/outbox/store';
-import { type HoldReason, Lane, type LanePolicy } from './lane.ts';
+import { type HoldReason, Lane, type LanePolicy, type RequestRoom } from './lane.ts';
 import type { LaneRouter, QueuedRow, RelayLane, ShardQueue } from './shard-queue.ts';
 
 /** Partition of rows whose topic has not been described yet. */
@@ -128,10 +128,10 @@ export class LaneTable implements LaneRouter {
   }
 
   /** Begins the lane's next request; the lane comes last when the next one is looked for. */
-  next(lane: RelayLane, now: number): readonly QueuedRow[] | undefined {
+  next(lane: RelayLane, now: number, room: RequestRoom): readonly QueuedRow[] | undefined {
     this.#filled.delete(lane);
     this.#filled.add(lane);
-    return lane.next(now);
+    return lane.next(now, room);
   }
 
   acknowledge(lane: RelayLane): readonly QueuedRow[] {
@@ -176,10 +176,18 @@ export class LaneTable implements LaneRouter {
     return gone;
   }
 
+  /** True for a lane that does not move: held more than once, or of a held topic, or without an answer for long. */
+  isStuck(lane: RelayLane, now: number): boolean {
+    const topic = this.#topic(lane.topic);
+    if (topic.reason) return true;
+    if (topic.askedAt !== undefined && now - topic.askedAt > this.#bounds.afterMs) return true;
+    return lane.attempts >= 2 || (lane.inFlight > 0 && now - lane.sentAt > this.#bounds.afterMs);
+  }
+
   /** Finds the lanes that do not move and leaves what exceeds their share out of memory (P-R10). */
   review(now: number): void {
     const stuck = new Set<RelayLane>();
-    for (const lane of this.#filled) if (this.#isStuck(lane, now)) stuck.add(lane);
+    for (const lane of this.#filled) if (this.isStuck(lane, now)) stuck.add(lane);
     this.#stuck = stuck;
     for (const lane of stuck) {
       const gone = lane.trim(this.#allowedRows(), this.#allowedBytes());
@@ -210,24 +218,17 @@ export class LaneTable implements LaneRouter {
     return !this.#stuck.has(lane) && lane.size <= this.#policy.limits.rows;
   }
 
-  #isStuck(lane: RelayLane, now: number): boolean {
-    const topic = this.#topic(lane.topic);
-    if (topic.reason) return true;
-    if (topic.askedAt !== undefined && now - topic.askedAt > this.#bounds.afterMs) return true;
-    return lane.attempts >= 2 || (lane.inFlight > 0 && now - lane.sentAt > this.#bounds.afterMs);
-  }
-
   #isOpenQuestion(topic: TopicLanes): boolean {
     return topic.reason !== undefined || (topic.partitions === undefined && topic.unresolved.size > 0);
   }
 
-  // All stuck lanes together may take half of the memory; each keeps its first row.
+  // Unanswered requests may take half of the memory, and what else stuck lanes hold a quarter; each keeps its first row.
   #allowedRows(): number {
-    return Math.min(this.#policy.limits.rows, Math.floor(this.#bounds.rows / 2 / Math.max(1, this.#stuck.size)));
+    return Math.min(this.#policy.limits.rows, Math.floor(this.#bounds.rows / 4 / Math.max(1, this.#stuck.size)));
   }
 
   #allowedBytes(): number {
-    return Math.min(this.#policy.limits.bytes, Math.floor(this.#bounds.bytes / 2 / Math.max(1, this.#stuck.size)));
+    return Math.min(this.#policy.limits.bytes, Math.floor(this.#bounds.bytes / 4 / Math.max(1, this.#stuck.size)));
   }
 
   #topic(name: string): TopicLanes {

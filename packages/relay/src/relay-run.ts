@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxArchive, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
-import { LetterSender } from './dead-letters/letter-sender.ts';
+import { type OutboxStore, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
+import { BrokerProbe } from './broker-probe.ts';
+import { watchOwnEventLoop } from './event-loop-watch.ts';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
 import { heldLanes } from './held-lane.ts';
 import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
 import { LaneTable } from './lane-table.ts';
-import { ArchiveCleaner } from './maintenance/archive-cleaner.ts';
-import { DeadLetterCleaner } from './maintenance/dead-letter-cleaner.ts';
-import { Maintenance, type MaintenanceService } from './maintenance/maintenance.ts';
+import type { Maintenance } from './maintenance/maintenance.ts';
+import { maintenanceOf } from './maintenance/relay-maintenance.ts';
+import { laneFacts, type ReadinessFacts } from './readiness.ts';
+import type { RelayBacklog } from './relay-backlog.ts';
 import type { RelayEmitter, RelayEvents } from './relay-event.ts';
 import { type ResolvedRelayOptions, SLOWER } from './relay-options.ts';
 import { MOST_HELD, type RelayReport } from './relay-report.ts';
@@ -22,14 +24,14 @@ import type { QueuedRow } from './shard-queue.ts';
 import { relayMembership } from './sql/relay-membership.ts';
 import { WakeListener } from './wake-listener.ts';
 
-/** Waiting lanes hold at most half of the memory; a request that is unanswered for so long counts as one that waits. */
+/** A request that is unanswered for so long counts as one that waits. */
 const STUCK_AFTER_MS = 2_000;
 /** Pause between two sweeps below the low marks. */
 const SWEEP_MS = 5_000;
-/** Most bytes of unanswered requests. */
+/** Most bytes of unanswered requests, of each of the two kinds: those that wait, and all others. */
 const MAX_IN_FLIGHT_BYTES = 16_777_216;
-/** Longest pause between two looks for what is to be forgotten; shorter where little is kept. */
-const MAINTENANCE_MS = { least: 1_000, most: 300_000, ofRetention: 0.1 };
+/** Shards that are settled side by side: while one waits for its commit, the other works. */
+const SETTLERS = 2;
 /** A failed pass of a loop is tried again after so long. */
 const LOOP_BACKOFF = { baseMs: 100, capMs: 2_000 };
 
@@ -68,32 +70,39 @@ export class RelayRun {
   readonly #sessions: readonly KeptSessions[];
   readonly #leaseSessions: KeptSessions;
   readonly #tables: string;
+  readonly #database: Database;
+  readonly #knownTopics: readonly string[];
+  readonly #probe: BrokerProbe;
   #leases: ShardLeases | undefined;
   #readLoop: Loop | undefined;
   #settleLoop: Loop | undefined;
   #moveLoop: Loop | undefined;
   #maintenanceLoop: Loop | undefined;
   #leaseLoop: Loop | undefined;
+  #endWatch: (() => void) | undefined;
   readonly #stopping = new AbortController();
   #ended = false;
   #stopped: Promise<void> | undefined;
   #progress: PromiseWithResolvers<void> = Promise.withResolvers();
 
-  constructor(database: Database, options: ResolvedRelayOptions, events: RelayEmitter) {
+  constructor(database: Database, options: ResolvedRelayOptions, events: RelayEmitter, topics: readonly string[]) {
     const { publisher, logger, tablePrefix, retry, maxRows, maxBytes } = options;
     this.#options = options;
     this.#events = events;
     this.#tables = tablePrefix;
+    this.#database = database;
+    this.#knownTopics = topics;
+    this.#probe = new BrokerProbe(publisher, systemClock);
     const clock = systemClock;
     const now = (): number => clock.monotonic();
     const random = Math.random;
     const staleAfterMs = Math.max(500, options.leaseTtlMs);
     const readSessions = new KeptSessions(database, { now, staleAfterMs, onLost: () => this.#reading.restart() });
-    const settleSessions = new KeptSessions(database, { now, staleAfterMs });
+    const settleSessions = Array.from({ length: SETTLERS }, () => new KeptSessions(database, { now, staleAfterMs }));
     this.#leaseSessions = new KeptSessions(database, { now, staleAfterMs });
     const parkSessions = new KeptSessions(database, { now, staleAfterMs });
     const maintenanceSessions = new KeptSessions(database, { now, staleAfterMs });
-    this.#sessions = [readSessions, settleSessions, parkSessions, maintenanceSessions, this.#leaseSessions];
+    this.#sessions = [readSessions, ...settleSessions, parkSessions, maintenanceSessions, this.#leaseSessions];
 
     const stored = outboxStore(database, { tablePrefix });
     this.#stored = stored;
@@ -116,12 +125,13 @@ export class RelayRun {
       random,
       maxRequests: options.maxRequests,
       maxBytes: MAX_IN_FLIGHT_BYTES,
+      maxRows: maxRows / 2,
       mayAct,
       onAcknowledged: (rows, at) => this.#acknowledged(rows, at),
       onProgress: (gone) => this.#moved(gone),
     });
     this.#settler = new Settler({
-      settler: outboxStore(settleSessions, { tablePrefix, archive: options.archive !== false }),
+      settlers: settleSessions.map((sessions) => outboxStore(sessions, { tablePrefix, archive: options.archive !== false })),
       classify: (error) => database.dialect.classify(error),
       clock,
       events,
@@ -168,6 +178,30 @@ export class RelayRun {
     return { rows: queues.reduce((sum, queue) => sum + queue.size, 0), bytes: queues.reduce((sum, queue) => sum + queue.heldBytes, 0) };
   }
 
+  /** What `/health/ready` is about. */
+  readiness(): ReadinessFacts {
+    const lanes = laneFacts(this.lanes, systemClock.monotonic());
+    return {
+      trusted: this.#leases?.trusted === true,
+      shards: this.shards.size,
+      share: this.#leases?.share ?? 0,
+      ...lanes,
+      // While there is something to send, its fate tells.
+      brokerSilence: lanes.lanes > 0 ? undefined : this.#probe.look(this.#askableTopic()),
+    };
+  }
+
+  /** What waits in the shards of this relay, from the database. */
+  async backlog(): Promise<RelayBacklog> {
+    // Rows that are left out of memory do not hold the low mark.
+    const requests = [...this.#reading.queues.values()].map(({ shard, low, lowestLeftOut }) => ({
+      shard,
+      from: Math.min(low, lowestLeftOut ?? low),
+    }));
+    const shards = await this.#stored.shardBacklogs(requests.sort((a, b) => a.shard - b.shard));
+    return { shards, parked: await deadLetterStore(this.#database, RELAY_SCOPE, this.#tables).count() };
+  }
+
   counts(): RelayCounts {
     return {
       published: this.#sender.published,
@@ -207,6 +241,7 @@ export class RelayRun {
     this.#readLoop = this.#loop('read', () => this.#read());
     this.#settleLoop = this.#loop('settle', () => this.#settler.runOnce());
     this.#moveLoop = this.#loop('park', () => this.#mover.runOnce());
+    this.#endWatch = watchOwnEventLoop(this.#options, this.#events, () => leases.trusted);
     const maintenance = this.#maintenance;
     if (maintenance) this.#maintenanceLoop = this.#loop('maintenance', () => maintenance.runOnce());
   }
@@ -276,6 +311,7 @@ export class RelayRun {
     this.#stopping.abort();
     const deadline = systemClock.monotonic() + graceMs;
     const within = (work: Promise<unknown> | undefined): Promise<void> => settledWithin(work, deadline - systemClock.monotonic());
+    this.#endWatch?.();
     this.#wake.stop();
     this.#sender.end();
     this.#reading.endFullReads();
@@ -344,7 +380,13 @@ export class RelayRun {
     this.#released(shard, epoch, 'handed-over');
   }
 
+  #askableTopic(): string | undefined {
+    for (const topic of this.lanes.topics) if (topic.partitions !== undefined) return topic.topic;
+    return this.#knownTopics[0] ?? this.#options.topics[0];
+  }
+
   #acknowledged(rows: readonly QueuedRow[], at: number): void {
+    this.#probe.answered();
     for (const row of rows) {
       row.queue.acknowledge(row, at);
       this.#settler.add(row.queue);
@@ -420,37 +462,6 @@ async function settledWithin(work: Promise<unknown> | undefined, ms: number): Pr
   const enough = new AbortController();
   await Promise.race([work?.catch(() => undefined), systemClock.sleep(Math.max(0, ms), enough.signal)]);
   enough.abort();
-}
-
-/** What one relay does for all; nothing when nothing is kept. */
-function maintenanceOf(
-  database: Database,
-  { archive, deadLetters, tablePrefix, publisher, leaseTtlMs }: ResolvedRelayOptions,
-  self: Buffer,
-  events: RelayEmitter,
-  signal: AbortSignal,
-): Maintenance | undefined {
-  const services: MaintenanceService[] = [];
-  const retentions: number[] = [];
-  if (archive !== false) {
-    const { retentionMs } = archive;
-    services.push(new ArchiveCleaner({ archive: outboxArchive(database, { tablePrefix }), retentionMs, events }));
-    retentions.push(retentionMs);
-  }
-  if (deadLetters !== false) {
-    const { retentionMs } = deadLetters;
-    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix);
-    const actor = `relay ${self.toString('hex')}`;
-    const plan = { letters, publisher, clock: systemClock, actor, signal };
-    const pins = outboxStore(database, { tablePrefix });
-    const sender = new LetterSender({ ...plan, pins, random: Math.random, force: false, onSent: () => undefined });
-    services.push(new DeadLetterCleaner({ ...plan, sender, leaseTtlMs, retentionMs, events }));
-    retentions.push(retentionMs);
-  }
-  if (services.length === 0) return undefined;
-  const { least, most, ofRetention } = MAINTENANCE_MS;
-  const everyMs = Math.max(least, Math.min(most, Math.ceil(ofRetention * Math.min(...retentions))));
-  return new Maintenance({ services, leases: leaseStore(database, tablePrefix), self, clock: systemClock, everyMs });
 }
 
 function lanePolicy({ publisher, batchRows, batchBytes, retry }: ResolvedRelayOptions, random: () => number): LanePolicy {

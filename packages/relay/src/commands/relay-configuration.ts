@@ -1,4 +1,5 @@
 import { type CommandContext, checkOptions, databaseSection, integerWithin, type OptionChecks, TxboxError } from '@txbox/core/spi';
+import { HTTP_SECTION, type HttpOptions } from '../http/http-options.ts';
 import { DEFAULT_GRACE_MS, RELAY_SECTION, type RelayOptions, type RelaySettings } from '../relay-options.ts';
 
 /** How the process of a relay starts and ends; the section `sidecar` of a configuration. */
@@ -14,6 +15,16 @@ export const SIDECAR_SECTION: OptionChecks<Required<SidecarOptions>> = {
   rules: { graceMs: integerWithin(0), startTimeoutMs: integerWithin(0) },
   defaults: { graceMs: DEFAULT_GRACE_MS, startTimeoutMs: 60_000 },
 };
+
+/** Where the relay is to be watched; `false` = nowhere. `chosen`: the configuration says so itself. Throws `CONFIG_INVALID`. */
+export function httpOptionsOf(context: Pick<CommandContext, 'config'>): {
+  readonly options: Required<HttpOptions> | false;
+  readonly chosen: boolean;
+} {
+  const { http } = context.config as { http?: unknown };
+  if (http === false) return { options: false, chosen: true };
+  return { options: sectionOf(context, 'http', HTTP_SECTION), chosen: http !== undefined };
+}
 
 /** The options of a relay, from the configuration. Throws `CONFIG_INVALID`. */
 export async function relayOptionsOf(context: CommandContext): Promise<RelayOptions> {

@@ -7,12 +7,12 @@ import {
   type DeadLetterHead,
   type DeadLetterStore,
   instantOfSqlTime,
-  isTxboxError,
   type Publisher,
   parkingReason,
   type WireHeader,
 } from '@txbox/core/spi';
 import type { TopicPins } from '@txbox/outbox/store';
+import { confirmedPublish, failureKind } from '../confirmed-publish.ts';
 import { describeError } from '../foreign-error.ts';
 import { pinnedPartitions } from '../pinned-partitions.ts';
 import { publishedAtHeader, wireRecord } from '../wire-record.ts';
@@ -133,17 +133,17 @@ export class LetterSender {
           marked = clock.monotonic();
           await letters.beginSending(batch);
         } while (clock.monotonic() - marked > MARK_MS);
-        const receipt = await publisher.publish({ topic: letter.topic, partition, records });
-        if (receipt.topic === letter.topic && receipt.partition === partition) return undefined;
+        await confirmedPublish(publisher, { topic: letter.topic, partition, records });
+        return undefined;
       } catch (error) {
-        const kind = isTxboxError(error, 'MESSAGE_UNREADABLE') ? 'record' : publisher.classify(error);
+        const kind = failureKind(publisher, error);
         const { code, message } = describeError(error);
         if (kind === 'record' && batch.length > 1) return 'narrow';
         if (kind === 'record') {
           await letters.refused(letter, parkingReason(code, message));
           return { why: 'refused', letter, code, message };
         }
-        if (kind === 'topic' || isTxboxError(error, 'TOPIC_SHRUNK')) return { why: 'topic', letter, code, message };
+        if (kind === 'topic') return { why: 'topic', letter, code, message };
         if (attempts >= MAX_ATTEMPTS) throw error;
       }
       if (signal.aborted) return { why: 'ended', letter };

@@ -142,6 +142,30 @@ export function outboxStoreSuite(
       );
     });
 
+    claim('may show heads as a block where that is enough: the same positions and ids', async (outbox) => {
+      const key = Buffer.from(uniqueName('block'));
+      const shard = shardOf({ key, id: key });
+      const floor = await outbox.store.highestPosition();
+      await added(
+        outbox,
+        Array.from({ length: 300 }, () => sampleMessage({ key })),
+      );
+      const all = await rowsOf(outbox, shard, { low: floor + 1 });
+      const start = (all.at(-1)?.position ?? 0) + 1;
+      const request = { ...ALL, shard, low: floor + 1, start, compactHeads: true };
+      const [page] = await outbox.store.readPages([request]);
+      const block = page?.compactHeads;
+      expect(block ? page.heads : []).toEqual([]);
+      expect(block?.length ?? page?.heads.length).toBe(300);
+      for (const [index, { position, id }] of all.entries()) {
+        expect(block?.position(index) ?? page?.heads[index]?.position).toBe(position);
+        expect(block?.isOf(index, id) ?? page?.heads[index]?.id.equals(id)).toBe(true);
+        expect(block?.isOf(index, newMessageIdBytes()) ?? false).toBe(false);
+      }
+      const [empty] = await outbox.store.readPages([{ ...request, low: start, start: start + 1 }]);
+      expect([empty?.heads, empty?.compactHeads]).toEqual([[], undefined]);
+    });
+
     claim('answers many shards at once, in the order of the requests', async (outbox) => {
       const messages = Array.from({ length: 64 }, () => sampleMessage({ key: null, topic: uniqueName('many') }));
       await added(outbox, messages);
@@ -341,6 +365,42 @@ export function outboxStoreSuite(
       expect(after.bytes - before.bytes).toBe(bytes);
       expect(after.oldestAgeMs).toBeGreaterThanOrEqual(before.oldestAgeMs);
       expect(after.oldestAgeMs).toBeLessThan(600_000);
+    });
+
+    claim('tells how much is waiting in a shard from a position on', async (outbox) => {
+      await settleAll(outbox);
+      const key = Buffer.from('a shard');
+      const messages = [sampleMessage({ key }), sampleMessage({ key }), sampleMessage({ key })];
+      await added(outbox, messages);
+      const rows = await Promise.all(messages.map((message) => only(outbox, message)));
+      const shard = rows[0]?.shard ?? 0;
+      const other = (shard + 1) % SHARDS;
+      const from = rows[1]?.position ?? 0;
+      const answers = await outbox.store.shardBacklogs([
+        { shard, from: 0 },
+        { shard: other, from: 0 },
+        { shard, from },
+      ]);
+      const bytes = (some: typeof rows): number => some.reduce((sum, row) => sum + row.bytes, 0);
+      expect(answers).toMatchObject([
+        { shard, rows: 3, bytes: bytes(rows), exact: true },
+        { shard: other, rows: 0, bytes: 0, oldestAgeMs: 0, exact: true },
+        { shard, rows: 2, bytes: bytes(rows.slice(1)), exact: true },
+      ]);
+      expect(await outbox.store.shardBacklogs([])).toEqual([]);
+    });
+
+    claim('tells of many in a shard about how many there are', async (outbox) => {
+      await settleAll(outbox);
+      const key = Buffer.from('a shard');
+      const messages = Array.from({ length: 3_000 }, () => sampleMessage({ key, payload: Buffer.alloc(10) }));
+      await added(outbox, messages);
+      const [first] = messages;
+      const shard = first === undefined ? 0 : shardOf(first);
+      const [answer] = await outbox.store.shardBacklogs([{ shard, from: 0 }]);
+      expect(answer?.rows).toBeGreaterThan(2_700);
+      expect(answer?.rows).toBeLessThan(3_300);
+      await settleAll(outbox);
     });
   });
 }

@@ -1,11 +1,14 @@
-import { type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
+import { type DeadLetter, type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
 import {
+  CompactHeads,
+  type OutboxBacklog,
   type OutboxStore,
   type Page,
   type PageRequest,
   type ParkingFailure,
   type PendingRow,
   type RowHead,
+  type ShardBacklog,
   shardOf,
 } from '@txbox/outbox/store';
 import { MemoryArchive } from './memory-archive.ts';
@@ -27,7 +30,7 @@ interface Row extends Omit<PendingRow, 'parked'> {
 export interface MemoryOutboxOptions {
   /** Wall clock, milliseconds since 1970. Default the machine's. */
   readonly now?: () => number;
-  /** Whether settling keeps the rows in `archive`. Default false. */
+  /** Whether `archive` keeps what is settled or redriven. Default false. */
   readonly archives?: boolean;
 }
 
@@ -48,8 +51,8 @@ export class MemoryOutbox implements OutboxStore {
   constructor(options: MemoryOutboxOptions = {}) {
     this.#now = options.now ?? Date.now;
     this.#archives = options.archives ?? false;
-    this.deadLetters = new MemoryDeadLetters(this.#now);
     this.archive = new MemoryArchive(this.#now);
+    this.deadLetters = new MemoryDeadLetters(this.#now, (letter) => this.#keep(letter));
   }
 
   /** Opens a transaction; any number may be open at once. */
@@ -76,11 +79,14 @@ export class MemoryOutbox implements OutboxStore {
 
   readPages(requests: readonly PageRequest[]): Promise<Page[]> {
     const visible = this.#sorted().filter((row) => row.state !== 'uncommitted');
-    const pages = requests.map(({ shard, low, start, limit, inlineBytes }) => {
+    const pages = requests.map(({ shard, low, start, limit, inlineBytes, compactHeads = false }) => {
       const rows = visible.filter((row) => row.shard === shard && row.position >= low);
+      const heads = rows.filter((row) => row.position < start);
+      const compact = compactHeads && !this.deadLetters.anyParked && heads.length > 0;
       return {
         shard,
-        heads: rows.filter((row) => row.position < start).map((row) => ({ ...headOf(row), parked: this.#isParked(row) })),
+        heads: compact ? [] : heads.map((row) => ({ ...headOf(row), parked: this.#isParked(row) })),
+        ...(compact ? { compactHeads: CompactHeads.of(heads) } : {}),
         rows: rows
           .filter((row) => row.position >= start)
           .slice(0, limit)
@@ -116,9 +122,9 @@ export class MemoryOutbox implements OutboxStore {
 
   settle(rows: readonly RowHead[]): Promise<number> {
     const found = rows.flatMap((head) => this.#visible(head) ?? []);
-    for (const { position, id, topic, key, type, sequence, headers, payload, bytes } of found) {
-      if (this.#archives) this.archive.add({ id, topic, key, type: type ?? '', sequence, headers, payload, bytes });
-      this.#rows.delete(position);
+    for (const row of found) {
+      this.#keep(row);
+      this.#rows.delete(row.position);
     }
     return Promise.resolve(found.length);
   }
@@ -157,17 +163,33 @@ export class MemoryOutbox implements OutboxStore {
     return Promise.resolve(pinned);
   }
 
-  backlog(): Promise<{ rows: number; bytes: number; oldestAgeMs: number }> {
-    const rows = [...this.#rows.values()].filter((row) => row.state !== 'uncommitted');
-    return Promise.resolve({
-      rows: rows.length,
-      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
-      oldestAgeMs: rows.length === 0 ? 0 : Math.max(0, this.#now() - Math.min(...rows.map((row) => row.insertedAt))),
-    });
+  backlog(): Promise<OutboxBacklog> {
+    return Promise.resolve(this.#backlogOf([...this.#rows.values()].filter((row) => row.state !== 'uncommitted')));
+  }
+
+  shardBacklogs(requests: readonly { readonly shard: number; readonly from: number }[]): Promise<ShardBacklog[]> {
+    return Promise.resolve(
+      requests.map(({ shard, from }) => {
+        const rows = [...this.#rows.values()].filter((row) => row.state !== 'uncommitted' && row.shard === shard && row.position >= from);
+        return { shard, ...this.#backlogOf(rows), exact: true };
+      }),
+    );
   }
 
   isSettledUpTo(position: number): Promise<boolean> {
     return Promise.resolve(![...this.#rows.values()].some((row) => row.state !== 'uncommitted' && row.position <= position));
+  }
+
+  #keep({ id, topic, key, type, sequence, headers, payload, bytes }: Row | DeadLetter): void {
+    if (this.#archives) this.archive.add({ id, topic, key, type: type ?? '', sequence, headers, payload, bytes });
+  }
+
+  #backlogOf(rows: readonly Row[]): OutboxBacklog {
+    return {
+      rows: rows.length,
+      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
+      oldestAgeMs: rows.length === 0 ? 0 : Math.max(0, this.#now() - Math.min(...rows.map((row) => row.insertedAt))),
+    };
   }
 
   #isParked({ topic, key, id }: Row): boolean {
