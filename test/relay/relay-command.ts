@@ -19,11 +19,11 @@ export class TxboxCommands {
   }
 
   /** Writes the file; removed after the test. */
-  static async create(url: string, relay: RelaySettings = {}): Promise<TxboxCommands> {
+  static async create(url: string, relay: RelaySettings = {}, more: Readonly<Record<string, unknown>> = {}): Promise<TxboxCommands> {
     const folder = await mkdtemp(join(tmpdir(), 'txbox-relay-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const config = join(folder, 'txbox.config.json');
-    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind: 'kafkajs', brokers: BROKERS }, relay }));
+    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind: 'kafkajs', brokers: BROKERS }, relay, ...more }));
     return new TxboxCommands(config);
   }
 

@@ -69,6 +69,7 @@ export const ERROR_CODES = {
   ASSIGNMENT_LOST: { retryable: true },
   MESSAGE_IN_PROGRESS: { retryable: true },
   // Lifecycle
+  ADDRESS_UNAVAILABLE: { retryable: true },
   START_REFUSED: { retryable: false },
   ALREADY_STARTED: { retryable: false },
   STOPPED: { retryable: false },
