@@ -125,8 +125,8 @@ describe('a replay', () => {
 
   it('says what is wrong with what it was told, all at once, and sends nothing without being told what', async () => {
     const commands = await TxboxCommands.create('mysql://nobody@127.0.0.1:1/nowhere');
-    const wrong = await commands.json('replay', '--from', 'yesterday', '--id', '7', '--rate', '0', '--after', '-1');
-    for (const name of ['--from', '--id', '--rate', '--after']) expect(wrong.stderr).toContain(name);
+    const wrong = await commands.json('replay', '--from', '1h', '--to', '2h', '--id', '7', '--rate', '0', '--after', '-1');
+    for (const name of ['--from must lie before --to', '--id', '--rate', '--after']) expect(wrong.stderr).toContain(name);
     const { code, stderr } = await commands.json('replay', '--yes');
     expect([code, stderr]).toEqual([1, expect.stringContaining('--all')]);
   });

@@ -16,7 +16,7 @@ it.each([
   async (kind, stops, enoughOf) => {
     const database = await serviceDatabase(variable, service);
     const counters = await Counters.create(database, await newTopic(await bareAdmin(), 6), 20);
-    const txbox = await TxboxCommands.create(database.url, {}, kind);
+    const txbox = await TxboxCommands.create(database.url, {}, { kind });
     let relay = txbox.spawn('relay', 'start');
     await relay.says('relay: running');
     const enough = new AbortController();

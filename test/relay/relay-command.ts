@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { RelaySettings } from '@txbox/relay';
+import type { HttpOptions, RelaySettings } from '@txbox/relay';
 import { onTestFinished } from 'vitest';
 import { BROKERS } from '../faults/kafka-cluster.ts';
 
@@ -19,11 +19,15 @@ export class TxboxCommands {
   }
 
   /** Writes the file; removed after the test. `kind`: of the publisher. */
-  static async create(url: string, relay: RelaySettings = {}, kind: 'kafkajs' | 'platformatic' = 'kafkajs'): Promise<TxboxCommands> {
+  static async create(
+    url: string,
+    relay: RelaySettings = {},
+    { kind = 'kafkajs', ...sections }: { readonly kind?: 'kafkajs' | 'platformatic'; readonly http?: HttpOptions } = {},
+  ): Promise<TxboxCommands> {
     const folder = await mkdtemp(join(tmpdir(), 'txbox-relay-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const config = join(folder, 'txbox.config.json');
-    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind, brokers: BROKERS }, relay }));
+    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind, brokers: BROKERS }, relay, ...sections }));
     return new TxboxCommands(config);
   }
 

@@ -183,9 +183,22 @@ export interface TopicPins {
   pin(topic: string, partitions: number): Promise<number>;
 }
 
+/** What waits in one shard. */
+export interface ShardBacklog extends OutboxBacklog {
+  readonly shard: number;
+  /** False when `rows` and `bytes` are estimates, because there is more than is counted. */
+  readonly exact: boolean;
+}
+
 /** Tools: how much is waiting. */
 export interface OutboxInspector {
+  /** Counts every row: for tools, not to be asked again and again. */
   backlog(): Promise<OutboxBacklog>;
+  /**
+   * What waits in these shards at or above the positions, in their order, at a cost that does not grow with the backlog: what
+   * lies beyond the first rows of a shard is estimated from its positions. Below `from` nothing is looked at.
+   */
+  shardBacklogs(requests: readonly { readonly shard: number; readonly from: number }[]): Promise<ShardBacklog[]>;
   /** Whether no row of any shard is left at or below that position. */
   isSettledUpTo(position: number): Promise<boolean>;
 }

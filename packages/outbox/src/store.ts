@@ -18,6 +18,7 @@ export {
   type RowHead,
   SHARD_SCOPE,
   SHARDS,
+  type ShardBacklog,
   type TopicPins,
 } from './outbox-store.ts';
 export { archiveRedriven } from './sql/archive-redriven.ts';

@@ -176,10 +176,18 @@ export class LaneTable implements LaneRouter {
     return gone;
   }
 
+  /** True for a lane that does not move: held more than once, or of a held topic, or without an answer for long. */
+  isStuck(lane: RelayLane, now: number): boolean {
+    const topic = this.#topic(lane.topic);
+    if (topic.reason) return true;
+    if (topic.askedAt !== undefined && now - topic.askedAt > this.#bounds.afterMs) return true;
+    return lane.attempts >= 2 || (lane.inFlight > 0 && now - lane.sentAt > this.#bounds.afterMs);
+  }
+
   /** Finds the lanes that do not move and leaves what exceeds their share out of memory (P-R10). */
   review(now: number): void {
     const stuck = new Set<RelayLane>();
-    for (const lane of this.#filled) if (this.#isStuck(lane, now)) stuck.add(lane);
+    for (const lane of this.#filled) if (this.isStuck(lane, now)) stuck.add(lane);
     this.#stuck = stuck;
     for (const lane of stuck) {
       const gone = lane.trim(this.#allowedRows(), this.#allowedBytes());
@@ -208,13 +216,6 @@ export class LaneTable implements LaneRouter {
     // A lane without a known partition has none any more once its topic is resolved.
     if (lane.partition === UNRESOLVED) return this.topicOf(lane).partitions !== undefined;
     return !this.#stuck.has(lane) && lane.size <= this.#policy.limits.rows;
-  }
-
-  #isStuck(lane: RelayLane, now: number): boolean {
-    const topic = this.#topic(lane.topic);
-    if (topic.reason) return true;
-    if (topic.askedAt !== undefined && now - topic.askedAt > this.#bounds.afterMs) return true;
-    return lane.attempts >= 2 || (lane.inFlight > 0 && now - lane.sentAt > this.#bounds.afterMs);
   }
 
   #isOpenQuestion(topic: TopicLanes): boolean {

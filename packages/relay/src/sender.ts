@@ -60,6 +60,8 @@ export class Sender {
     const now = clock.monotonic();
     for (const topic of lanes.takeQuestions(now)) this.#track(this.#ask(topic));
     for (const lane of lanes.filled) {
+      // Asked for each: the process may be frozen at any moment, and awake when its shards are another's.
+      if (!mayAct()) return;
       if (this.#requests - this.#stuckRequests() >= this.#plan.maxRequests) break;
       if (this.#bytes >= this.#plan.maxBytes) break;
       if (!lanes.isReady(lane, now)) continue;
@@ -136,6 +138,8 @@ export class Sender {
     const reason = { kind: failureKind(this.#plan.publisher, error), ...describeError(error) };
     this.failed += 1;
     const several = lane.inFlight > 1;
+    const { topic, partition, inFlight: messages } = lane;
+    events.emit('retried', { topic, partition, messages, reason, sendMs: clock.monotonic() - lane.sentAt });
     const [row] = lane.inFlightRows();
     if (reason.kind === 'record' && !several && row && !row.abandoned && onPermanentFailure !== 'hold') {
       if (await this.#parked(lane, row, reason)) return [];
@@ -144,7 +148,7 @@ export class Sender {
     const gone = lane.fail(reason, now);
     if (reason.kind === 'topic') this.#holdTopic(lanes.topicOf(lane), reason);
     else if (reason.kind === 'transient' || !several) {
-      const { topic, partition, attempts } = lane;
+      const { attempts } = lane;
       const retryInMs = Math.max(0, lane.retryAt - now);
       logger.warn(
         { topic, partition, code: reason.code, attempts, retryInMs: Math.ceil(retryInMs), reason: reason.message },

@@ -2,7 +2,7 @@ import type { Clock, LeaseStore } from '@txbox/core/spi';
 import { SHARD_SCOPE, SHARDS } from '@txbox/outbox/store';
 import type { Member, Membership } from './membership.ts';
 import type { RelayReport } from './relay-report.ts';
-import { balance } from './shard-balance.ts';
+import { balance, shareAmong } from './shard-balance.ts';
 
 /** What keeping leases works with. */
 export interface ShardLeasesPlan {
@@ -57,6 +57,12 @@ export class ShardLeases {
   /** True while the leases may be trusted without asking. */
   get trusted(): boolean {
     return this.#plan.clock.monotonic() < this.#trustedUntil;
+  }
+
+  /** How many shards are this relay's share among those that live, as it last saw. */
+  get share(): number {
+    const me = this.#plan.self.id.toString('hex');
+    return shareAmong([...new Set([...this.#living, me])].sort(), me, SHARDS);
   }
 
   /** Renews, takes, asks and hands over; resolves to the milliseconds until the next pass. */

@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   DEPENDENCY_MISSING: { retryable: false },
   // Databases
   DATABASE_UNAVAILABLE: { retryable: true },
+  RIGHTS_MISSING: { retryable: false },
   SCHEMA_MISSING: { retryable: false },
   SCHEMA_TOO_OLD: { retryable: false },
   SCHEMA_TOO_NEW: { retryable: false },
@@ -68,6 +69,7 @@ export const ERROR_CODES = {
   ASSIGNMENT_LOST: { retryable: true },
   MESSAGE_IN_PROGRESS: { retryable: true },
   // Lifecycle
+  ADDRESS_UNAVAILABLE: { retryable: true },
   START_REFUSED: { retryable: false },
   ALREADY_STARTED: { retryable: false },
   STOPPED: { retryable: false },

@@ -35,6 +35,7 @@ export function outboxStore(database: Database, options: OutboxStoreOptions = {}
     moveFollowers: (rows) => parker.moveFollowers(rows),
     pin: (topic, partitions) => pins.pin(topic, partitions),
     backlog: () => inspector.backlog(),
+    shardBacklogs: (requests) => inspector.shardBacklogs(requests),
     isSettledUpTo: (position) => inspector.isSettledUpTo(position),
   };
 }

@@ -366,6 +366,42 @@ export function outboxStoreSuite(
       expect(after.oldestAgeMs).toBeGreaterThanOrEqual(before.oldestAgeMs);
       expect(after.oldestAgeMs).toBeLessThan(600_000);
     });
+
+    claim('tells how much is waiting in a shard from a position on', async (outbox) => {
+      await settleAll(outbox);
+      const key = Buffer.from('a shard');
+      const messages = [sampleMessage({ key }), sampleMessage({ key }), sampleMessage({ key })];
+      await added(outbox, messages);
+      const rows = await Promise.all(messages.map((message) => only(outbox, message)));
+      const shard = rows[0]?.shard ?? 0;
+      const other = (shard + 1) % SHARDS;
+      const from = rows[1]?.position ?? 0;
+      const answers = await outbox.store.shardBacklogs([
+        { shard, from: 0 },
+        { shard: other, from: 0 },
+        { shard, from },
+      ]);
+      const bytes = (some: typeof rows): number => some.reduce((sum, row) => sum + row.bytes, 0);
+      expect(answers).toMatchObject([
+        { shard, rows: 3, bytes: bytes(rows), exact: true },
+        { shard: other, rows: 0, bytes: 0, oldestAgeMs: 0, exact: true },
+        { shard, rows: 2, bytes: bytes(rows.slice(1)), exact: true },
+      ]);
+      expect(await outbox.store.shardBacklogs([])).toEqual([]);
+    });
+
+    claim('tells of many in a shard about how many there are', async (outbox) => {
+      await settleAll(outbox);
+      const key = Buffer.from('a shard');
+      const messages = Array.from({ length: 3_000 }, () => sampleMessage({ key, payload: Buffer.alloc(10) }));
+      await added(outbox, messages);
+      const [first] = messages;
+      const shard = first === undefined ? 0 : shardOf(first);
+      const [answer] = await outbox.store.shardBacklogs([{ shard, from: 0 }]);
+      expect(answer?.rows).toBeGreaterThan(2_700);
+      expect(answer?.rows).toBeLessThan(3_300);
+      await settleAll(outbox);
+    });
   });
 }
 

@@ -1,12 +1,14 @@
 import { type DeadLetter, type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
 import {
   CompactHeads,
+  type OutboxBacklog,
   type OutboxStore,
   type Page,
   type PageRequest,
   type ParkingFailure,
   type PendingRow,
   type RowHead,
+  type ShardBacklog,
   shardOf,
 } from '@txbox/outbox/store';
 import { MemoryArchive } from './memory-archive.ts';
@@ -161,13 +163,17 @@ export class MemoryOutbox implements OutboxStore {
     return Promise.resolve(pinned);
   }
 
-  backlog(): Promise<{ rows: number; bytes: number; oldestAgeMs: number }> {
-    const rows = [...this.#rows.values()].filter((row) => row.state !== 'uncommitted');
-    return Promise.resolve({
-      rows: rows.length,
-      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
-      oldestAgeMs: rows.length === 0 ? 0 : Math.max(0, this.#now() - Math.min(...rows.map((row) => row.insertedAt))),
-    });
+  backlog(): Promise<OutboxBacklog> {
+    return Promise.resolve(this.#backlogOf([...this.#rows.values()].filter((row) => row.state !== 'uncommitted')));
+  }
+
+  shardBacklogs(requests: readonly { readonly shard: number; readonly from: number }[]): Promise<ShardBacklog[]> {
+    return Promise.resolve(
+      requests.map(({ shard, from }) => {
+        const rows = [...this.#rows.values()].filter((row) => row.state !== 'uncommitted' && row.shard === shard && row.position >= from);
+        return { shard, ...this.#backlogOf(rows), exact: true };
+      }),
+    );
   }
 
   isSettledUpTo(position: number): Promise<boolean> {
@@ -176,6 +182,14 @@ export class MemoryOutbox implements OutboxStore {
 
   #keep({ id, topic, key, type, sequence, headers, payload, bytes }: Row | DeadLetter): void {
     if (this.#archives) this.archive.add({ id, topic, key, type: type ?? '', sequence, headers, payload, bytes });
+  }
+
+  #backlogOf(rows: readonly Row[]): OutboxBacklog {
+    return {
+      rows: rows.length,
+      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
+      oldestAgeMs: rows.length === 0 ? 0 : Math.max(0, this.#now() - Math.min(...rows.map((row) => row.insertedAt))),
+    };
   }
 
   #isParked({ topic, key, id }: Row): boolean {
