@@ -56,7 +56,7 @@ export const partitionsGrowCommand: Command = {
     topic: { type: 'string', description: 'the topic' },
     to: { type: 'string', description: 'how many partitions it is to have in all' },
     groups: { type: 'string', description: 'consumer groups that are waited for, separated by commas: all that need the order' },
-    'no-groups': { type: 'boolean', description: 'no consumer group needs the order' },
+    'without-groups': { type: 'boolean', description: 'no consumer group needs the order' },
     create: { type: 'boolean', description: 'creates the partitions that the broker lacks' },
     'dry-run': { type: 'boolean', description: 'looks, and changes nothing' },
     cancel: { type: 'boolean', description: 'gives up a switch that was begun: the topic goes on with the count it has' },
@@ -117,12 +117,12 @@ function wishOf(context: CommandContext): GrowthWish {
   const partitions = options.wholeNumber('to', 1, MOST_PARTITIONS);
   const named = options.text('groups')?.split(',');
   options.refuse();
-  const [withGroups, withoutGroups] = [named !== undefined, context.options['no-groups'] === true];
+  const [withGroups, withoutGroups] = [named !== undefined, context.options['without-groups'] === true];
   const problems: string[] = [];
   if (topic === undefined) problems.push('--topic must name the topic');
   if (named?.some((group) => group.trim() === ''))
     problems.push(`--groups must be names separated by commas, got ${JSON.stringify(named.join(','))}`);
-  if (withGroups && withoutGroups) problems.push('--groups and --no-groups exclude each other');
+  if (withGroups && withoutGroups) problems.push('--groups and --without-groups exclude each other');
   const cancels = context.options['cancel'] === true;
   if (cancels && (partitions !== undefined || withGroups || withoutGroups || context.options['create'] === true))
     problems.push('--cancel goes with --topic alone');

@@ -82,7 +82,7 @@ export class PartitionGrowth {
     const named = groups ?? begun?.groups;
     const problems: string[] = [];
     if (to === undefined) problems.push('--to must say how many partitions it is to have');
-    if (named === undefined) problems.push('--groups must name its consumer groups, or --no-groups say that it has none');
+    if (named === undefined) problems.push('--groups must name its consumer groups, or --without-groups say that it has none');
     if (begun && to !== undefined && to !== begun.partitions)
       problems.push(`it is on its way to ${begun.partitions} partitions already: go on with that, or --cancel it`);
     if (begun && named !== undefined && !isSameSet(named, begun.groups))
