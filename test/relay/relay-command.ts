@@ -10,6 +10,14 @@ import { BROKERS } from '../faults/kafka-cluster.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../packages/cli/src/bin.ts', import.meta.url));
 
+/** The rest of a configuration. */
+interface Sections {
+  readonly kind?: 'kafkajs' | 'platformatic';
+  readonly http?: HttpOptions;
+  /** Further options of the publisher. */
+  readonly publisher?: Readonly<Record<string, unknown>>;
+}
+
 /** `txbox` with a configuration file for one database and the broker. */
 export class TxboxCommands {
   readonly #config: string;
@@ -22,12 +30,12 @@ export class TxboxCommands {
   static async create(
     url: string,
     relay: RelaySettings = {},
-    { kind = 'kafkajs', ...sections }: { readonly kind?: 'kafkajs' | 'platformatic'; readonly http?: HttpOptions } = {},
+    { kind = 'kafkajs', http, publisher = {} }: Sections = {},
   ): Promise<TxboxCommands> {
     const folder = await mkdtemp(join(tmpdir(), 'txbox-relay-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const config = join(folder, 'txbox.config.json');
-    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind, brokers: BROKERS }, relay, ...sections }));
+    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind, brokers: BROKERS, ...publisher }, relay, http }));
     return new TxboxCommands(config);
   }
 

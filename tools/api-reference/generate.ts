@@ -1,7 +1,9 @@
-// The API reference of docs/api, from the docstrings of every public entry: `generate.ts [folder]`, by default docs/api.
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+// The API reference of docs/api, from the docstrings of every public entry: `generate.ts [folder]`, by default docs/api and with it
+// the JSON Schema of configuration files.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Application } from 'typedoc';
+import { configSchema, SCHEMA_FILE } from '../config-schema.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Entries between the framework's own packages, and of its command line. */
@@ -55,3 +57,4 @@ for (const module of project.children ?? []) {
 }
 rmSync(out, { recursive: true, force: true });
 await application.generateOutputs(project);
+if (process.argv[2] === undefined) writeFileSync(SCHEMA_FILE, `${JSON.stringify(await configSchema(), null, 2)}\n`);

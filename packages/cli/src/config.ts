@@ -13,6 +13,7 @@ export interface TxboxConfig {
   readonly database?: { readonly url: string; readonly tablePrefix?: string };
   /** Where the relay publishes to. */
   readonly publisher?: Publisher | PublisherData;
+  /** How the relay works. */
   readonly relay?: RelaySettings;
   /** How the process of the relay starts and ends. */
   readonly sidecar?: SidecarOptions;

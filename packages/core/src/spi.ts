@@ -112,11 +112,13 @@ export { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './transaction/units/un
 export type { Delivery, WireHeader } from './transport/delivery.ts';
 export type { DeliveryBatch, MessageSource, SubscribeOptions, Subscription } from './transport/message-source.ts';
 export type {
+  PartitionBounds,
   Publisher,
   PublisherInspection,
   PublishFailureKind,
   PublishReceipt,
   PublishRequest,
+  TopicAdmin,
   TopicDescription,
   TopicInspection,
   WireRecord,

@@ -177,10 +177,53 @@ export interface OutboxBacklog {
   readonly oldestAgeMs: number;
 }
 
+/** How far a topic has come on its way to another partition count (P-R12). */
+export interface TopicSwitch {
+  /** The count that it is to have. */
+  readonly partitions: number;
+  /** Consumer groups that are waited for. */
+  readonly groups: readonly string[];
+  /**
+   * UTC by the database's clock: whoever looks at the pin after that sees the switch. `null` as long as nobody has noted it.
+   */
+  readonly since: string | null;
+  /** Where each partition of the present count ends, once nobody sends to them any more; `null` before. */
+  readonly offsets: readonly bigint[] | null;
+}
+
+/** Over how many partitions the keys of a topic are spread (P-R12). */
+export interface TopicPin {
+  readonly topic: string;
+  readonly partitions: number;
+  /** 1 at first, one more with each count. */
+  readonly generation: number;
+  /** Nobody begins to send to the topic while this is not `null`. */
+  readonly switching: TopicSwitch | null;
+}
+
 /** Pinned partition counts (P-R12). */
 export interface TopicPins {
-  /** The pinned partition count of the topic, pinning `partitions` when none is. */
-  pin(topic: string, partitions: number): Promise<number>;
+  /** The topic's pin, pinning `partitions` when there is none. */
+  pin(topic: string, partitions: number): Promise<TopicPin>;
+  /** Every pin, by topic. */
+  pins(): Promise<TopicPin[]>;
+}
+
+/** Who changed a pin, and how; kept in the table `txbox_audit`. */
+export interface PinNote {
+  readonly action: 'grow-begin' | 'grow-end' | 'grow-cancel';
+  readonly actor: string;
+}
+
+/** Tools: switching a topic to another partition count (P-R12). */
+export interface TopicSwitcher {
+  /**
+   * Puts `next` in the place of `known`, with an audit row where there is a note, in one transaction. False when the pin is not
+   * as `known` says any more: then nothing is changed.
+   */
+  changePin(known: TopicPin, next: TopicPin, note?: PinNote): Promise<boolean>;
+  /** The database's clock, UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
+  databaseTime(): Promise<string>;
 }
 
 /** What waits in one shard. */

@@ -233,6 +233,7 @@ export class RelayRun {
       onAcquired: (shard, epoch) => this.#acquired(shard, epoch),
       onLost: (shard, epoch) => this.#released(shard, epoch, 'lost'),
       drain: (shard, epoch) => this.#drain(shard, epoch),
+      learnPins: () => this.#learnPins(),
       onRenewed: () => this.#pump(),
     });
     this.#leases = leases;
@@ -394,6 +395,22 @@ export class RelayRun {
     this.#settleLoop?.wake();
   }
 
+  /** P-R12: topics that are being given more partitions are held; those that were go by their new count. */
+  async #learnPins(): Promise<void> {
+    const pins = await outboxStore(this.#leaseSessions, { tablePrefix: this.#tables }).pins();
+    const { logger } = this.#options;
+    for (const { topic, switching } of this.lanes.learnPins(pins)) {
+      if (switching) {
+        logger.warn({ topic, code: switching.code, reason: switching.message }, 'A topic is held.');
+        this.#events.emit('held', { topic, reason: switching, attempts: 1, retryInMs: this.#options.leaseTtlMs / 3 });
+      } else {
+        logger.info({ topic }, 'A topic moves again.');
+        this.#events.emit('recovered', { topic });
+      }
+    }
+    this.#moved([]);
+  }
+
   #followed(rows: readonly RowHead[]): void {
     const [first] = rows;
     if (!first?.key) return;
@@ -405,6 +422,8 @@ export class RelayRun {
   #moved(gone: readonly QueuedRow[]): void {
     for (const row of gone) row.queue.drop(row);
     if (this.lanes.stuck.size > 0) this.lanes.review(systemClock.monotonic());
+    // Before what was left out is taken back in: it belongs to other lanes now.
+    this.lanes.reroute();
     this.#reading.takeBackIn();
     if (this.#reading.isHungry) this.#readLoop?.wake();
     this.#tell();
@@ -446,7 +465,7 @@ export class RelayRun {
   async #untilHeld(isHeld: () => boolean): Promise<void> {
     // What else can move has moved when the lanes that are left all wait for another try.
     const rests = (): boolean =>
-      [...this.lanes.filled].every((lane) => lane.inFlight === 0 && (lane.reason ?? this.lanes.topicOf(lane).reason));
+      [...this.lanes.filled].every((lane) => lane.inFlight === 0 && (lane.reason !== undefined || this.lanes.topicOf(lane).isHeld));
     while (!isHeld() || !rests() || !this.#settler.isIdle) await this.#untilProgress();
   }
 }

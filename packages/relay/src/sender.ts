@@ -4,7 +4,7 @@ import { confirmedPublish, failureKind } from './confirmed-publish.ts';
 import { describeError } from './foreign-error.ts';
 import type { HoldReason } from './lane.ts';
 import type { LaneTable, TopicLanes } from './lane-table.ts';
-import { pinnedPartitions } from './pinned-partitions.ts';
+import { pinnedTopic } from './pinned-partitions.ts';
 import type { RelayEmitter } from './relay-event.ts';
 import type { QueuedRow, RelayLane } from './shard-queue.ts';
 import { wireRecord } from './wire-record.ts';
@@ -199,9 +199,9 @@ export class Sender {
   async #ask(topic: TopicLanes): Promise<void> {
     const { publisher, pins, lanes, events, onProgress } = this.#plan;
     try {
-      const pinned = await pinnedPartitions(publisher, pins, topic.topic);
+      const pin = await pinnedTopic(publisher, pins, topic.topic);
       const wasHeld = topic.reason !== undefined;
-      lanes.resolve(topic, pinned);
+      lanes.resolve(topic, pin);
       if (wasHeld) events.emit('recovered', { topic: topic.topic });
     } catch (error) {
       this.#holdTopic(topic, { kind: failureKind(publisher, error), ...describeError(error) });

@@ -57,6 +57,8 @@ export const ERROR_CODES = {
   TOPIC_MISSING: { retryable: false },
   TOPIC_NOT_AUTHORIZED: { retryable: false },
   TOPIC_SHRUNK: { retryable: false },
+  TOPIC_SWITCHING: { retryable: true },
+  GROW_REFUSED: { retryable: false },
   PUBLISH_REJECTED: { retryable: false },
   DEAD_LETTER_MISSING: { retryable: false },
   PUBLISH_UNKNOWN: { retryable: true },

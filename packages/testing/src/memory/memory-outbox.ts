@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type DeadLetter, type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
 import {
   CompactHeads,
@@ -10,6 +11,7 @@ import {
   type RowHead,
   type ShardBacklog,
   shardOf,
+  type TopicPin,
 } from '@txbox/outbox/store';
 import { MemoryArchive } from './memory-archive.ts';
 import { MemoryDeadLetters } from './memory-dead-letters.ts';
@@ -41,7 +43,7 @@ export interface MemoryOutboxOptions {
  */
 export class MemoryOutbox implements OutboxStore {
   readonly #rows: Map<number, Row> = new Map();
-  readonly #pins: Map<string, number> = new Map();
+  readonly #pins: Map<string, TopicPin> = new Map();
   readonly #now: () => number;
   readonly #archives: boolean;
   #next = 1;
@@ -157,10 +159,24 @@ export class MemoryOutbox implements OutboxStore {
     return Promise.resolve(true);
   }
 
-  pin(topic: string, partitions: number): Promise<number> {
-    const pinned = this.#pins.get(topic) ?? partitions;
+  pin(topic: string, partitions: number): Promise<TopicPin> {
+    const pinned = this.#pins.get(topic) ?? { topic, partitions, generation: 1, switching: null };
     this.#pins.set(topic, pinned);
     return Promise.resolve(pinned);
+  }
+
+  pins(): Promise<TopicPin[]> {
+    return Promise.resolve([...this.#pins.values()].sort((one, other) => (one.topic < other.topic ? -1 : 1)));
+  }
+
+  changePin(known: TopicPin, next: TopicPin): Promise<boolean> {
+    if (!isDeepStrictEqual(this.#pins.get(known.topic), known)) return Promise.resolve(false);
+    this.#pins.set(known.topic, next);
+    return Promise.resolve(true);
+  }
+
+  databaseTime(): Promise<string> {
+    return Promise.resolve(sqlTimeOf(this.#now()));
   }
 
   backlog(): Promise<OutboxBacklog> {
