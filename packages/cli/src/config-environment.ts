@@ -3,7 +3,7 @@ import { nearestName, type OptionShape, propertiesOf } from '@txbox/core/spi';
 import { messageOf } from './output.ts';
 
 /** A variable that sets an option. */
-export interface ConfigVariable {
+interface ConfigVariable {
   readonly path: readonly string[];
   /** What it says, or what the file says that it names. */
   readonly text: string;

@@ -129,7 +129,7 @@ function retentionRule(leastMs: number): OptionRule {
 const LEAST_DEAD_LETTER_RETENTION_MS = 3_600_000;
 
 /** The rules of {@link RelaySettings}. */
-export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule } = {
+const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule } = {
   leaseTtlMs: integerWithin(300),
   pollMinMs: integerWithin(1),
   pollMaxMs: integerWithin(1),
