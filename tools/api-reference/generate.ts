@@ -3,7 +3,6 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Application } from 'typedoc';
-import { configSchema, SCHEMA_FILE } from '../config-schema.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Entries between the framework's own packages, and of its command line. */
@@ -57,4 +56,7 @@ for (const module of project.children ?? []) {
 }
 rmSync(out, { recursive: true, force: true });
 await application.generateOutputs(project);
-if (process.argv[2] === undefined) writeFileSync(SCHEMA_FILE, `${JSON.stringify(await configSchema(), null, 2)}\n`);
+if (process.argv[2] === undefined) {
+  const { configSchema, SCHEMA_FILE } = await import('../config-schema.ts');
+  writeFileSync(SCHEMA_FILE, `${JSON.stringify(await configSchema(), null, 2)}\n`);
+}
