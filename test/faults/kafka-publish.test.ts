@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import type { Publisher, WireRecord } from '@txbox/core/spi';
 import type { KafkaPublisherOptions } from '@txbox/kafka';
 import { kafkajs } from '@txbox/kafka/kafkajs';
 import { platformatic } from '@txbox/kafka/platformatic';
 import { type Admin, Kafka, logLevel, Partitioners } from 'kafkajs';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { backendUrl } from '../conformance/backend-url.ts';
 import { PATIENCE } from '../kafka/broker.ts';
 import { BROKERS, bareAdmin, newTopic, proxiedBroker, valuesOf } from './kafka-cluster.ts';
 import type { KafkaFaultProxy } from './kafka-proxy.ts';
@@ -185,6 +187,24 @@ describe.each(PUBLISHERS)('%s:', (_, newPublisher) => {
       await admin.createTopics({ topics: [{ topic: gone, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true });
       await publishUntilAcknowledged(publisher, gone, 'c');
       expect(await valuesOf(admin, gone)).toEqual(['c']);
+    });
+
+    it('that is missing is never created, even by a broker that creates what it is asked for', async () => {
+      const brokers = backendUrl('TXBOX_TEST_KAFKA_CARELESS_BROKERS', 'kafka-careless').split(',');
+      const careless = new Kafka({ brokers, clientId: 'faults', logLevel: logLevel.NOTHING }).admin();
+      await careless.connect();
+      onTestFinished(async () => await careless.disconnect());
+      const publisher = publisherOn({ brokers });
+      const topic = `missing-${randomBytes(6).toString('hex')}`;
+      await expect(publisher.describeTopic(topic)).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
+      await expect(publisher.publish({ topic, partition: 0, records: records('a') })).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
+      expect(await publisher.inspect?.([topic])).toMatchObject({ createsTopics: true, topics: [{ topic, state: 'missing' }] });
+      // The controller creates one after the other.
+      await careless.createTopics({ topics: [{ topic: `${topic}-next`, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true });
+      onTestFinished(async () => await careless.deleteTopics({ topics: [`${topic}-next`] }));
+      const found = await careless.listTopics();
+      expect(found).toContain(`${topic}-next`);
+      expect(found).not.toContain(topic);
     });
 
     it('with fewer partitions than asked for is a failure of the topic', async () => {

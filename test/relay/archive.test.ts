@@ -13,14 +13,7 @@ import { SERVERS, type ServiceDatabase, serviceDatabase } from './service-databa
 const ARCHIVE = { retentionMs: 3_600_000 };
 const LEASE_TTL_MS = 1_500;
 const FULL = process.env['TXBOX_TEST_FULL'] === '1';
-const EVERYWHERE = [
-  ...SERVERS,
-  ['MariaDB 11', 'TXBOX_TEST_MARIADB11_URL', 'mariadb11'],
-  ['MySQL 5.7', 'TXBOX_TEST_MYSQL57_URL', 'mysql57'],
-  ['MySQL 8.0', 'TXBOX_TEST_MYSQL80_URL', 'mysql80'],
-] as const;
-
-describe.each(FULL ? EVERYWHERE : SERVERS.slice(0, 1))('the archive on %s', (_name, variable, service) => {
+describe.each(SERVERS.slice(0, FULL ? undefined : 1))('the archive on %s', (_name, variable, service) => {
   it('has every event once, each key in order, though a relay that was paused comes back and another is killed', async () => {
     const database = await serviceDatabase(variable, service);
     const counters = await Counters.create(database, await newTopic(await bareAdmin(), 6), 20);
@@ -125,8 +118,8 @@ describe('a replay', () => {
 
   it('says what is wrong with what it was told, all at once, and sends nothing without being told what', async () => {
     const commands = await TxboxCommands.create('mysql://nobody@127.0.0.1:1/nowhere');
-    const wrong = await commands.json('replay', '--from', 'yesterday', '--id', '7', '--rate', '0', '--after', '-1');
-    for (const name of ['--from', '--id', '--rate', '--after']) expect(wrong.stderr).toContain(name);
+    const wrong = await commands.json('replay', '--from', '1h', '--to', '2h', '--id', '7', '--rate', '0', '--after', '-1');
+    for (const name of ['--from must lie before --to', '--id', '--rate', '--after']) expect(wrong.stderr).toContain(name);
     const { code, stderr } = await commands.json('replay', '--yes');
     expect([code, stderr]).toEqual([1, expect.stringContaining('--all')]);
   });

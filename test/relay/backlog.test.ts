@@ -87,9 +87,8 @@ describe('a backlog', () => {
     expect(most.request).toBeLessThan(MIB);
   });
 
-  it.runIf(FULL)(
-    'of large events, far more than fits its memory, is published by a process that does not grow with it',
-    async () => {
+  if (FULL)
+    it('of large events, far more than fits its memory, is published by a process that does not grow with it', async () => {
       const ROWS = 800;
       const database = await serviceDatabase(variable, service);
       const topic = await newTopic(await bareAdmin(), 12);
@@ -103,9 +102,7 @@ describe('a backlog', () => {
       expect(whole).toBeLessThan((6 / 5) * half + 16);
       expect(whole).toBeLessThan((ROWS * LARGE) / MIB / 1.5);
       expect(await relay.stop()).toBe(0);
-    },
-    300_000,
-  );
+    }, 300_000);
 });
 
 describe('what does not move', () => {
@@ -162,32 +159,35 @@ describe('what does not move', () => {
     expect(relay.status().rows).toBe(0);
   }
 
-  it.runIf(FULL)('a topic that is gone: others flow, and it follows in order when it is there', async () => {
-    const log = new MemoryLog();
-    log.createTopic('free', 2);
-    await run({}, { stuck: 'gone', free: 'free' }, log, () => log.createTopic('gone', 2));
-  });
-
-  it.runIf(FULL)('a partition that fails, as one without a leader does: the others flow', async () => {
-    const log = new MemoryLog();
-    log.createTopic('notes', 2);
-    let failing = true;
-    const before = ({ partition }: PublishRequest): void => {
-      if (failing && partition === 0) throw new Error('no leader');
-    };
-    await run({ before }, { stuck: 'notes', free: 'notes' }, log, () => {
-      failing = false;
+  if (FULL)
+    it('a topic that is gone: others flow, and it follows in order when it is there', async () => {
+      const log = new MemoryLog();
+      log.createTopic('free', 2);
+      await run({}, { stuck: 'gone', free: 'free' }, log, () => log.createTopic('gone', 2));
     });
-  });
 
-  it.runIf(FULL)('a partition that does not answer: the others flow', async () => {
-    const log = new MemoryLog();
-    log.createTopic('notes', 2);
-    const answer = Promise.withResolvers<void>();
-    onTestFinished(() => answer.resolve());
-    const before = ({ partition }: PublishRequest): Promise<void> | undefined => (partition === 0 ? answer.promise : undefined);
-    await run({ before }, { stuck: 'notes', free: 'notes' }, log, () => answer.resolve());
-  });
+  if (FULL)
+    it('a partition that fails, as one without a leader does: the others flow', async () => {
+      const log = new MemoryLog();
+      log.createTopic('notes', 2);
+      let failing = true;
+      const before = ({ partition }: PublishRequest): void => {
+        if (failing && partition === 0) throw new Error('no leader');
+      };
+      await run({ before }, { stuck: 'notes', free: 'notes' }, log, () => {
+        failing = false;
+      });
+    });
+
+  if (FULL)
+    it('a partition that does not answer: the others flow', async () => {
+      const log = new MemoryLog();
+      log.createTopic('notes', 2);
+      const answer = Promise.withResolvers<void>();
+      onTestFinished(() => answer.resolve());
+      const before = ({ partition }: PublishRequest): Promise<void> | undefined => (partition === 0 ? answer.promise : undefined);
+      await run({ before }, { stuck: 'notes', free: 'notes' }, log, () => answer.resolve());
+    });
 
   /** Together their requests are larger than the memory. */
   const MANY = 16;

@@ -37,7 +37,7 @@ it.each([
   async (_name, does, variable, service, options) => {
     const database = await serviceDatabase(variable, service);
     const topic = await newTopic(await bareAdmin(), 2);
-    const isMariadb = service === 'mariadb';
+    const isMariadb = service.startsWith('mariadb');
     const Noted = defineEvent('noted', { topic, key: (note: { key: string; text: string }) => note.key });
     const committed: string[] = [];
     const writers = new Set<number>();
@@ -74,7 +74,7 @@ it.each([
     let watched = true;
     const watch = async (): Promise<void> => {
       while (watched) {
-        const [rows] = await admin.query<RowDataPacket[]>(isMariadb ? MARIADB_WAITS : MYSQL_WAITS);
+        const [rows] = await admin.query<RowDataPacket[]>(isMariadb || service === 'mysql57' ? MARIADB_WAITS : MYSQL_WAITS);
         for (const row of rows) waiting.add(Number(row['id']));
         await sleep(isMariadb ? 110 : 5);
       }

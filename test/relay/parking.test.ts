@@ -135,18 +135,39 @@ describe('operators', () => {
   });
 
   it('are told what is wrong with what they say', async () => {
-    const database = await serviceDatabase(variable, service);
-    const commands = await TxboxCommands.create(database.url);
+    // Before any database is asked.
+    const commands = await TxboxCommands.create('mysql://nobody@127.0.0.1:1/nowhere');
     const said = async (...words: readonly string[]): Promise<string> => {
       const run = commands.spawn('dead-letters', ...words);
       expect(await run.end()).toBe(1);
       return run.stderr;
     };
     expect(await said('redrive')).toMatch(/--id.*--all.*OPTIONS_INVALID/);
-    const wrong = await said('list', '--since', 'yesterday', '--id', '7', '--key', 'a', '--key-base64', 'QQ==');
-    for (const problem of ['--id must be a UUID', '--since must be an instant', '--key and --key-base64 exclude'])
-      expect(wrong).toContain(problem);
-    expect(await said('list', '--of', 'billing')).toMatch(/--of must be relay/);
-    expect(await said('show', '--id', '01939b4e-0000-7000-8000-000000000000')).toMatch(/DEAD_LETTER_MISSING/);
+    const wrong = await said(
+      'list',
+      '--since',
+      'yesterday',
+      '--id',
+      '7',
+      '--key',
+      'a',
+      '--key-base64',
+      'QQ==',
+      '--of',
+      'billing',
+      '--limit',
+      'x',
+    );
+    const problems = [
+      '--id must be a UUID',
+      '--since must be an instant',
+      '--key and --key-base64 exclude',
+      '--of must be relay',
+      '--limit must',
+    ];
+    for (const problem of problems) expect(wrong).toContain(problem);
+    const database = await serviceDatabase(variable, service);
+    const missing = await txbox(database, 'dead-letters', 'show', '--id', '01939b4e-0000-7000-8000-000000000000');
+    expect(missing.stderr).toMatch(/DEAD_LETTER_MISSING/);
   });
 });

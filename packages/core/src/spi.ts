@@ -30,9 +30,19 @@ export { type Clock, systemClock } from './runtime/clock.ts';
 export type { Command, CommandContext, CommandOption, CommandOutput } from './runtime/command.ts';
 export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';
 export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
+export { watchEventLoop } from './runtime/event-loop-delay.ts';
 export { Lifecycle, type LifecycleState, type LifecycleWork } from './runtime/lifecycle.ts';
 export { defaultLogger, type Logger, silentLogger } from './runtime/logger.ts';
 export { type Loop, type LoopOptions, startLoop } from './runtime/loop.ts';
+export {
+  METRICS_CONTENT_TYPE,
+  type MetricDefinition,
+  MetricHistogram,
+  type MetricKind,
+  type MetricLabels,
+  Metrics,
+  MetricValue,
+} from './runtime/metrics.ts';
 export {
   callable,
   checkOptions,
@@ -91,11 +101,13 @@ export { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './transaction/units/un
 export type { Delivery, WireHeader } from './transport/delivery.ts';
 export type { DeliveryBatch, MessageSource, SubscribeOptions, Subscription } from './transport/message-source.ts';
 export type {
+  PartitionBounds,
   Publisher,
   PublisherInspection,
   PublishFailureKind,
   PublishReceipt,
   PublishRequest,
+  TopicAdmin,
   TopicDescription,
   TopicInspection,
   WireRecord,

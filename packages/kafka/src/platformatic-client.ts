@@ -43,7 +43,8 @@ interface Link {
   readonly connection: Connection;
   readonly produce: Produce;
   readonly metadata: Metadata;
-  readonly describeConfigs: DescribeConfigs;
+  /** Throws when there is no version in common: it is of no use for publishing. */
+  describeConfigs(): DescribeConfigs;
 }
 
 /** Acknowledgements that are asked for: all replicas in sync. */
@@ -132,7 +133,7 @@ export class PlatformaticClient implements Connectable {
       (type === BROKER ? resources.map((id) => [id]) : [resources]).map(async (some) => {
         const { connection, describeConfigs } = type === BROKER ? await this.#brokerOf(Number(some[0])) : await this.#anyLink();
         const asked = some.map((resourceName) => ({ resourceType: type, resourceName, configurationKeys: [...names] }));
-        return await describeConfigs.async(connection, asked, false, false);
+        return await describeConfigs().async(connection, asked, false, false);
       }),
     );
     return new Map(
@@ -200,8 +201,12 @@ export class PlatformaticClient implements Connectable {
     return await this.#linkTo(broker);
   }
 
-  /** The first broker that answers. */
+  /** A broker that is connected, or else the first that answers. */
   async #anyLink(): Promise<Link> {
+    for (const link of this.#links.values()) {
+      const open = await link.catch(() => undefined);
+      if (open) return open;
+    }
     const failures: unknown[] = [];
     for (const address of this.#options.brokers) {
       const colon = address.lastIndexOf(':');
@@ -218,12 +223,15 @@ export class PlatformaticClient implements Connectable {
     const key = `${broker.host}:${broker.port}`;
     const known = this.#links.get(key);
     if (known) return await known;
-    const opening = this.#open(broker, () => this.#links.delete(key));
+    const opening = this.#open(broker);
     this.#links.set(key, opening);
+    // Not the one that may stand there by then.
+    const forget = (): void => void (this.#links.get(key) === opening && this.#links.delete(key));
+    opening.then(({ connection }) => connection.once('error', forget).once('close', forget), forget);
     return await opening;
   }
 
-  async #open({ host, port }: Broker, onGone: () => void): Promise<Link> {
+  async #open({ host, port }: Broker): Promise<Link> {
     const { clientId, connectionTimeoutMs, requestTimeoutMs, ssl, logger } = this.#options;
     const connection = new this.#library.Connection(clientId, {
       connectTimeout: connectionTimeoutMs,
@@ -234,7 +242,6 @@ export class PlatformaticClient implements Connectable {
     });
     this.#connections.add(connection);
     const gone = (): void => {
-      onGone();
       this.#connections.delete(connection);
       // Once more, because only this ends the timer of its next authentication.
       void connection.close();
@@ -282,7 +289,7 @@ export class PlatformaticClient implements Connectable {
     return {
       produce: newestOf('Produce', produce as { api: Produce }[], apiKeys),
       metadata: newestOf('Metadata', metadata as { api: Metadata }[], apiKeys),
-      describeConfigs: newestOf('DescribeConfigs', describeConfigs as { api: DescribeConfigs }[], apiKeys),
+      describeConfigs: () => newestOf('DescribeConfigs', describeConfigs as { api: DescribeConfigs }[], apiKeys),
     };
   }
 }

@@ -15,5 +15,5 @@ export async function confirmedPublish(publisher: Publisher, request: PublishReq
 export function failureKind(publisher: Publisher, error: unknown): PublishFailureKind {
   // Headers that cannot be read are the record's own fault.
   if (isTxboxError(error, 'MESSAGE_UNREADABLE')) return 'record';
-  return isTxboxError(error, 'TOPIC_SHRUNK') ? 'topic' : publisher.classify(error);
+  return isTxboxError(error, 'TOPIC_SHRUNK') || isTxboxError(error, 'TOPIC_SWITCHING') ? 'topic' : publisher.classify(error);
 }

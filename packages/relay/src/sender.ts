@@ -4,7 +4,7 @@ import { confirmedPublish, failureKind } from './confirmed-publish.ts';
 import { describeError } from './foreign-error.ts';
 import type { HoldReason } from './lane.ts';
 import type { LaneTable, TopicLanes } from './lane-table.ts';
-import { pinnedPartitions } from './pinned-partitions.ts';
+import { pinnedTopic } from './pinned-partitions.ts';
 import type { RelayEmitter } from './relay-event.ts';
 import type { QueuedRow, RelayLane } from './shard-queue.ts';
 import { wireRecord } from './wire-record.ts';
@@ -67,6 +67,8 @@ export class Sender {
     for (const topic of lanes.takeQuestions(now)) this.#track(this.#ask(topic));
     const stuck = this.#stuckRequests();
     for (const lane of lanes.filled) {
+      // Asked for each: the process may be frozen at any moment, and awake when its shards are another's.
+      if (!mayAct()) return;
       if (this.#requests - stuck.requests >= maxRequests) break;
       if (this.#bytes - stuck.bytes >= maxBytes || this.#bytes >= 2 * maxBytes) break;
       if (!lanes.isReady(lane, now)) continue;
@@ -147,6 +149,8 @@ export class Sender {
     const reason = { kind: failureKind(this.#plan.publisher, error), ...describeError(error) };
     this.failed += 1;
     const several = lane.inFlight > 1;
+    const { topic, partition, inFlight: messages } = lane;
+    events.emit('retried', { topic, partition, messages, reason, sendMs: clock.monotonic() - lane.sentAt });
     const [row] = lane.inFlightRows();
     if (reason.kind === 'record' && !several && row && !row.abandoned && onPermanentFailure !== 'hold') {
       if (await this.#parked(lane, row, reason)) return [];
@@ -155,7 +159,7 @@ export class Sender {
     const gone = lane.fail(reason, now);
     if (reason.kind === 'topic') this.#holdTopic(lanes.topicOf(lane), reason);
     else if (reason.kind === 'transient' || !several) {
-      const { topic, partition, attempts } = lane;
+      const { attempts } = lane;
       const retryInMs = Math.max(0, lane.retryAt - now);
       logger.warn(
         { topic, partition, code: reason.code, attempts, retryInMs: Math.ceil(retryInMs), reason: reason.message },
@@ -195,9 +199,9 @@ export class Sender {
   async #ask(topic: TopicLanes): Promise<void> {
     const { publisher, pins, lanes, events, onProgress } = this.#plan;
     try {
-      const pinned = await pinnedPartitions(publisher, pins, topic.topic);
+      const pin = await pinnedTopic(publisher, pins, topic.topic);
       const wasHeld = topic.reason !== undefined;
-      lanes.resolve(topic, pinned);
+      lanes.resolve(topic, pin);
       if (wasHeld) events.emit('recovered', { topic: topic.topic });
     } catch (error) {
       this.#holdTopic(topic, { kind: failureKind(publisher, error), ...describeError(error) });

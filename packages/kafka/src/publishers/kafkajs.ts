@@ -5,6 +5,7 @@ import {
   type PublisherInspection,
   type PublishReceipt,
   type PublishRequest,
+  type TopicAdmin,
   type TopicDescription,
   type WireHeader,
   type WireRecord,
@@ -61,6 +62,7 @@ const ACKS = -1;
 class KafkajsPublisher implements Publisher {
   readonly name = 'kafkajs';
   readonly maxRecordBytes: number;
+  readonly topicAdmin: TopicAdmin;
   readonly #options: Resolved;
   readonly #topics: TopicDirectory;
   readonly #producers: Map<string, ClientSlot<Producer>> = new Map();
@@ -70,6 +72,7 @@ class KafkajsPublisher implements Publisher {
     this.#options = options;
     this.maxRecordBytes = options.maxRecordBytes;
     this.#topics = new TopicDirectory('The publisher kafkajs', options);
+    this.topicAdmin = this.#topics;
   }
 
   async connect(): Promise<void> {

@@ -22,7 +22,7 @@ import { refuseTooLarge } from '../record-size.ts';
 export interface PlatformaticPublisherOptions extends KafkaPublisherOptions {}
 
 /**
- * A publisher into Kafka by the client @platformatic/kafka: several times the rate of kafkajs at a third of its work.
+ * A publisher into Kafka by the client @platformatic/kafka: about three times the rate of kafkajs at a third of its work.
  * Acknowledged records are on all replicas in sync (acks −1); set `min.insync.replicas` so that this means something.
  *
  * A request is sent once, to the leader of its partition; only after a plain refusal ("I do not lead it") it is sent

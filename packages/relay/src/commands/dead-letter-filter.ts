@@ -1,4 +1,5 @@
 import { type CommandContext, type CommandOption, type DeadLetterFilter, TxboxError } from '@txbox/core/spi';
+import { RELAY_SCOPE } from '@txbox/outbox/store';
 import { GivenOptions, given, MESSAGE_OPTIONS } from './given-options.ts';
 
 /** The options that say which dead letters are meant. */
@@ -9,13 +10,20 @@ export const FILTER_OPTIONS: Readonly<Record<string, CommandOption>> = {
   until: { type: 'string', description: 'parked before: an instant or an age' },
 };
 
-/** Which dead letters the options mean. Throws `OPTIONS_INVALID` with all problems. `now`: milliseconds since 1970. */
+/** Which dead letters the options mean; what is wrong with them is gathered. */
+export function filterFrom(options: GivenOptions): DeadLetterFilter {
+  options.oneOf('of', RELAY_SCOPE);
+  return {
+    ...options.messages(),
+    ...given({ reason: options.text('reason') }),
+    ...options.interval('since', 'until'),
+  };
+}
+
+/** The same, alone. Throws `OPTIONS_INVALID` with all problems. `now`: milliseconds since 1970. */
 export function filterOf(context: Pick<CommandContext, 'options'>, now: number): DeadLetterFilter {
   const options = new GivenOptions(context, now);
-  const filter = {
-    ...options.messages(),
-    ...given({ reason: options.text('reason'), since: options.instant('since'), until: options.instant('until') }),
-  };
+  const filter = filterFrom(options);
   options.refuse();
   return filter;
 }

@@ -31,14 +31,18 @@ export class GivenOptions {
     return typeof value !== 'string' ? undefined : value === '' ? this.#report(name, 'not empty') : value;
   }
 
-  /** An instant or an age, as rows show times. */
-  instant(name: string): string | undefined {
+  oneOf(name: string, ...allowed: readonly string[]): string | undefined {
     const value = this.text(name);
-    if (value === undefined) return undefined;
-    const [, count, unit = ''] = AGE.exec(value) ?? [];
-    const age = Number(count) * (UNIT_MS[unit] ?? 0);
-    const at = count === undefined ? (INSTANT.test(value) ? Date.parse(value) : Number.NaN) : this.#now - age;
-    return at >= 0 ? sqlTimeOf(at) : this.#report(name, 'an instant with its zone, or an age like 2h');
+    return value === undefined || allowed.includes(value) ? value : this.#report(name, allowed.join(' or '));
+  }
+
+  /** Two instants or ages, as rows show times; the one lies before the other. */
+  interval(from: string, to: string): { since?: string; until?: string } {
+    const [since, until] = [this.#instant(from), this.#instant(to)];
+    if (since !== undefined && until !== undefined && since >= until) {
+      this.#problems.push(`--${from} must lie before --${to}, got ${this.#shown(from)} and ${this.#shown(to)}`);
+    }
+    return given({ since, until });
   }
 
   wholeNumber(name: string, least: number, most: number = Number.MAX_SAFE_INTEGER): number | undefined {
@@ -60,6 +64,16 @@ export class GivenOptions {
     if (problems.length > 0) throw new TxboxError('OPTIONS_INVALID', `${problems.join('; ')}.`, { details: { problems } });
   }
 
+  /** An instant or an age, as rows show times. */
+  #instant(name: string): string | undefined {
+    const value = this.text(name);
+    if (value === undefined) return undefined;
+    const [, count, unit = ''] = AGE.exec(value) ?? [];
+    const age = Number(count) * (UNIT_MS[unit] ?? 0);
+    const at = count === undefined ? (INSTANT.test(value) ? Date.parse(value) : Number.NaN) : this.#now - age;
+    return at >= 0 ? sqlTimeOf(at) : this.#report(name, 'an instant with its zone, or an age like 2h');
+  }
+
   #id(): Buffer | undefined {
     const id = this.text('id');
     try {
@@ -77,8 +91,12 @@ export class GivenOptions {
   }
 
   #report(name: string, rule: string): undefined {
-    this.#problems.push(`--${name} must be ${rule}, got ${JSON.stringify(this.#options[name])}`);
+    this.#problems.push(`--${name} must be ${rule}, got ${this.#shown(name)}`);
     return undefined;
+  }
+
+  #shown(name: string): string {
+    return JSON.stringify(this.#options[name]);
   }
 }
 

@@ -27,6 +27,7 @@ import {
 } from '@txbox/outbox/store';
 import { type ReplayOutcome, type ReplayProgress, replay } from '../replay/replay.ts';
 import { ACTOR_OPTION, actorOf } from './actor.ts';
+import { counted } from './counted.ts';
 import { keyAsJson } from './dead-letter-scope.ts';
 import { GivenOptions, given, MESSAGE_OPTIONS } from './given-options.ts';
 
@@ -89,7 +90,7 @@ interface Found {
 
 function wantedOf(context: CommandContext): Wanted {
   const options = new GivenOptions(context, systemClock.now());
-  const filter = { ...options.messages(), ...given({ since: options.instant('from'), until: options.instant('to') }) };
+  const filter = { ...options.messages(), ...options.interval('from', 'to') };
   const after = options.wholeNumber('after', 0) ?? 0;
   const rate = options.wholeNumber('rate', 1, MAX_RATE) ?? Number(DEFAULT_RATE);
   options.refuse();
@@ -105,8 +106,9 @@ async function runReplay(context: CommandContext, wanted: Wanted, database: Data
   const archive = outboxArchive(database, { tablePrefix });
   const found = await count(context, wanted, archive);
   if (signal.aborted) return 1;
-  const inJson = { dryRun: options['yes'] !== true, ...asJson(wanted, found) };
-  if (options['yes'] !== true) {
+  const isLook = options['yes'] !== true;
+  const inJson = { dryRun: isLook, ...asJson(wanted, found) };
+  if (isLook || found.events === 0) {
     if (options['json'] === true) output.json(inJson);
     else for (const line of describeFound(wanted, found)) output.line(line);
     return 0;
@@ -219,17 +221,17 @@ function asJson({ filter, rate }: Wanted, { span, events, bytes, topics }: Found
 function describeFound({ rate }: Wanted, { events, bytes, topics }: Found): string[] {
   if (events === 0) return ['nothing in the archive matches; relays keep what they publish when their option archive says for how long'];
   return [
-    `would publish ${events} events, ${bytes} bytes`,
+    `would publish ${counted(events, 'event')}, ${bytes} bytes`,
     ...topics.map(
       ({ topic, messages, firstPublishedAt, lastPublishedAt }) =>
-        `${topic}: ${messages} events, published ${rfc3339(firstPublishedAt)} to ${rfc3339(lastPublishedAt)}`,
+        `${topic}: ${counted(messages, 'event')}, published ${rfc3339(firstPublishedAt)} to ${rfc3339(lastPublishedAt)}`,
     ),
     `nothing was published: --yes does, at most ${rate} events a second, in ${Math.ceil(events / rate)} s at least`,
   ];
 }
 
 function describeOutcome({ ended, failure, sent, after }: ReplayOutcome, { events }: Found): string[] {
-  const said = `published ${sent} of ${events} events`;
+  const said = `published ${sent} of ${counted(events, 'event')}`;
   if (ended === 'complete') return [said];
   const at = failure?.id === undefined ? '' : ` at ${failure.id} (${failure.topic})`;
   return [...(failure ? [`the replay failed${at}: ${failure.code}: ${failure.message}`] : []), `${said}; go on with --after ${after}`];

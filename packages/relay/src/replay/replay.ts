@@ -8,12 +8,13 @@ import {
   messageIdFromBytes,
   type Publisher,
   type PublishFailureKind,
+  TxboxError,
 } from '@txbox/core/spi';
 import type { ArchivedMessage, ArchiveFilter, ArchiveSpan, OutboxArchive, TopicPins } from '@txbox/outbox/store';
 import { type BatchLimits, batchLength } from '../batch.ts';
 import { confirmedPublish, failureKind } from '../confirmed-publish.ts';
 import { describeError } from '../foreign-error.ts';
-import { pinnedPartitions } from '../pinned-partitions.ts';
+import { PinnedCounts } from '../pinned-partitions.ts';
 import { publishedAtHeader, wireRecord } from '../wire-record.ts';
 
 /** What a replay works with. */
@@ -87,6 +88,8 @@ interface LanePart {
 
 class Replay {
   readonly #plan: ReplayPlan;
+  readonly #counts: PinnedCounts;
+  /** The counts by which the present page is sent. */
   readonly #partitions: Map<string, number> = new Map();
   readonly #limits: BatchLimits;
   /** Aborted by the first failure: the other lanes begin nothing new. */
@@ -100,6 +103,7 @@ class Replay {
   constructor(plan: ReplayPlan) {
     this.#plan = plan;
     this.#after = plan.span.after;
+    this.#counts = new PinnedCounts(plan.publisher, plan.pins, plan.clock);
     this.#dueAt = plan.clock.monotonic();
     const bytes = Math.min(BATCH_BYTES, plan.publisher.maxRecordBytes);
     this.#limits = { rows: MAX_PAGE_MESSAGES, bytes, loneRowBytes: bytes };
@@ -153,10 +157,9 @@ class Replay {
 
   /** False when the topic's partitions cannot be had. */
   async #learn(topic: string, messages: readonly ArchivedMessage[]): Promise<boolean> {
-    if (this.#partitions.has(topic)) return true;
-    const { publisher, pins } = this.#plan;
+    const { publisher } = this.#plan;
     const partitions = await this.#patiently(
-      () => pinnedPartitions(publisher, pins, topic),
+      async () => (await this.#counts.of(topic)).partitions,
       (error) => failureKind(publisher, error),
       messages.find((message) => message.topic === topic),
     );
@@ -200,6 +203,8 @@ class Replay {
       async () => {
         const mark = [HEADER.replay, Buffer.from(replayId)] as const;
         const records = batch.map((one) => wireRecord(one, one.payload, [publishedAtHeader(one.publishedAt), mark]));
+        const { partitions } = await this.#counts.of(topic);
+        if (partitions !== this.#partitions.get(topic)) throw grown(topic);
         await confirmedPublish(publisher, { topic, partition, records });
         return true;
       },
@@ -248,4 +253,11 @@ class Replay {
     };
     this.#failed.abort();
   }
+}
+
+/** In the middle of a page: whoever goes on sends the rest by the new count. */
+function grown(topic: string): TxboxError {
+  return new TxboxError('TOPIC_SWITCHING', `Topic ${topic} was given other partitions while it was replayed. Go on after the last place.`, {
+    details: { topic },
+  });
 }
