@@ -25,7 +25,15 @@ export { watchEventLoop } from './runtime/event-loop-delay.ts';
 export { Lifecycle, type LifecycleState, type LifecycleWork } from './runtime/lifecycle.ts';
 export { defaultLogger, type Logger, silentLogger } from './runtime/logger.ts';
 export { type Loop, type LoopOptions, startLoop } from './runtime/loop.ts';
-export { METRICS_CONTENT_TYPE, type MetricDefinition, type MetricKind, type MetricLabels, Metrics } from './runtime/metrics.ts';
+export {
+  METRICS_CONTENT_TYPE,
+  type MetricDefinition,
+  MetricHistogram,
+  type MetricKind,
+  type MetricLabels,
+  Metrics,
+  MetricValue,
+} from './runtime/metrics.ts';
 export {
   callable,
   checkOptions,

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxArchive, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
+import { type OutboxStore, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
 import { BrokerProbe } from './broker-probe.ts';
-import { LetterSender } from './dead-letters/letter-sender.ts';
 import { watchOwnEventLoop } from './event-loop-watch.ts';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
@@ -10,9 +9,8 @@ import { heldLanes } from './held-lane.ts';
 import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
 import { LaneTable } from './lane-table.ts';
-import { ArchiveCleaner } from './maintenance/archive-cleaner.ts';
-import { DeadLetterCleaner } from './maintenance/dead-letter-cleaner.ts';
-import { Maintenance, type MaintenanceService } from './maintenance/maintenance.ts';
+import type { Maintenance } from './maintenance/maintenance.ts';
+import { maintenanceOf } from './maintenance/relay-maintenance.ts';
 import { laneFacts, type ReadinessFacts } from './readiness.ts';
 import type { RelayBacklog } from './relay-backlog.ts';
 import type { RelayEmitter, RelayEvents } from './relay-event.ts';
@@ -32,8 +30,6 @@ const STUCK_AFTER_MS = 2_000;
 const SWEEP_MS = 5_000;
 /** Most bytes of unanswered requests. */
 const MAX_IN_FLIGHT_BYTES = 16_777_216;
-/** Longest pause between two looks for what is to be forgotten; shorter where little is kept. */
-const MAINTENANCE_MS = { least: 1_000, most: 300_000, ofRetention: 0.1 };
 /** A failed pass of a loop is tried again after so long. */
 const LOOP_BACKOFF = { baseMs: 100, capMs: 2_000 };
 
@@ -73,6 +69,7 @@ export class RelayRun {
   readonly #leaseSessions: KeptSessions;
   readonly #tables: string;
   readonly #database: Database;
+  readonly #knownTopics: readonly string[];
   readonly #probe: BrokerProbe;
   #leases: ShardLeases | undefined;
   #readLoop: Loop | undefined;
@@ -86,12 +83,13 @@ export class RelayRun {
   #stopped: Promise<void> | undefined;
   #progress: PromiseWithResolvers<void> = Promise.withResolvers();
 
-  constructor(database: Database, options: ResolvedRelayOptions, events: RelayEmitter) {
+  constructor(database: Database, options: ResolvedRelayOptions, events: RelayEmitter, topics: readonly string[]) {
     const { publisher, logger, tablePrefix, retry, maxRows, maxBytes } = options;
     this.#options = options;
     this.#events = events;
     this.#tables = tablePrefix;
     this.#database = database;
+    this.#knownTopics = topics;
     this.#probe = new BrokerProbe(publisher, systemClock);
     const clock = systemClock;
     const now = (): number => clock.monotonic();
@@ -381,7 +379,7 @@ export class RelayRun {
 
   #askableTopic(): string | undefined {
     for (const topic of this.lanes.topics) if (topic.partitions !== undefined) return topic.topic;
-    return this.#options.topics[0];
+    return this.#knownTopics[0] ?? this.#options.topics[0];
   }
 
   #acknowledged(rows: readonly QueuedRow[], at: number): void {
@@ -461,37 +459,6 @@ async function settledWithin(work: Promise<unknown> | undefined, ms: number): Pr
   const enough = new AbortController();
   await Promise.race([work?.catch(() => undefined), systemClock.sleep(Math.max(0, ms), enough.signal)]);
   enough.abort();
-}
-
-/** What one relay does for all; nothing when nothing is kept. */
-function maintenanceOf(
-  database: Database,
-  { archive, deadLetters, tablePrefix, publisher, leaseTtlMs }: ResolvedRelayOptions,
-  self: Buffer,
-  events: RelayEmitter,
-  signal: AbortSignal,
-): Maintenance | undefined {
-  const services: MaintenanceService[] = [];
-  const retentions: number[] = [];
-  if (archive !== false) {
-    const { retentionMs } = archive;
-    services.push(new ArchiveCleaner({ archive: outboxArchive(database, { tablePrefix }), retentionMs, events }));
-    retentions.push(retentionMs);
-  }
-  if (deadLetters !== false) {
-    const { retentionMs } = deadLetters;
-    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix);
-    const actor = `relay ${self.toString('hex')}`;
-    const plan = { letters, publisher, clock: systemClock, actor, signal };
-    const pins = outboxStore(database, { tablePrefix });
-    const sender = new LetterSender({ ...plan, pins, random: Math.random, force: false, onSent: () => undefined });
-    services.push(new DeadLetterCleaner({ ...plan, sender, leaseTtlMs, retentionMs, events }));
-    retentions.push(retentionMs);
-  }
-  if (services.length === 0) return undefined;
-  const { least, most, ofRetention } = MAINTENANCE_MS;
-  const everyMs = Math.max(least, Math.min(most, Math.ceil(ofRetention * Math.min(...retentions))));
-  return new Maintenance({ services, leases: leaseStore(database, tablePrefix), self, clock: systemClock, everyMs });
 }
 
 function lanePolicy({ publisher, batchRows, batchBytes, retry }: ResolvedRelayOptions, random: () => number): LanePolicy {

@@ -164,18 +164,22 @@ class RelayService implements Relay {
         ? database
         : await openDatabase({ url: database.url, lockWaitTimeoutMs: LOCK_WAIT_MS, idleTimeoutMs: Math.max(1_000, 2 * leaseTtlMs) });
     this.#database = opened;
-    const session = await opened.session();
-    try {
-      await examineStart(session, this.#options, systemClock);
-    } finally {
-      await session.release();
-    }
-    const run = new RelayRun(opened, this.#options, this.#events);
+    const run = new RelayRun(opened, this.#options, this.#events, await this.#examined(opened));
     this.#run = run;
     await run.start(VERSION);
     const { shards } = this.status();
     logger.info({ id: run.id.toString('hex'), database: opened.description, publisher: publisher.name, shards }, 'The relay runs.');
     return run;
+  }
+
+  /** Resolves to the topics that are known before anything is read. */
+  async #examined(database: Database): Promise<readonly string[]> {
+    const session = await database.session();
+    try {
+      return await examineStart(session, this.#options, systemClock);
+    } finally {
+      await session.release();
+    }
   }
 
   async #end(graceMs: number): Promise<void> {

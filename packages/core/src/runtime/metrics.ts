@@ -24,10 +24,48 @@ export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 const NAME = /^[a-z][a-z0-9_]*$/;
 
+/** One line of a counter or gauge. Keep it: changing its value allocates nothing. */
+export class MetricValue {
+  value: number;
+
+  constructor(value: number) {
+    this.value = value;
+  }
+
+  /** Raises a counter. */
+  add(by = 1): void {
+    this.value += by;
+  }
+}
+
+/** The lines of a histogram for one set of labels. Keep it: observing allocates nothing. */
+export class MetricHistogram {
+  readonly #bounds: readonly number[];
+  /** What fell into each bucket, not cumulated. */
+  readonly counts: number[];
+  count = 0;
+  sum = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.#bounds = bounds;
+    this.counts = bounds.map(() => 0);
+  }
+
+  observe(value: number): void {
+    this.count += 1;
+    this.sum += value;
+    for (let index = 0; index < this.#bounds.length; index++) {
+      if (value > (this.#bounds[index] as number)) continue;
+      this.counts[index] = (this.counts[index] as number) + 1;
+      return;
+    }
+  }
+}
+
 /**
  * Metrics of a process part, in memory, given out in the text format of Prometheus (0.0.4). Setting one never throws and
  * never waits. A metric without labels shows from the start, so that a rate over its first event is one; a metric with
- * labels shows those values that it has met.
+ * labels shows those values that were asked for.
  */
 export class Metrics {
   readonly #series: Map<string, Series> = new Map();
@@ -37,37 +75,36 @@ export class Metrics {
     for (const definition of definitions) this.#series.set(checkedName(definition, this.#series), seriesOf(definition));
   }
 
-  /** Raises a counter. */
-  add<Definition extends MetricDefinition>(definition: Definition, labels: MetricLabels<Definition>, by = 1): void {
-    const series = this.#of(definition);
-    const line = series.lineOf(labels);
-    series.values.set(line, (series.values.get(line) ?? 0) + by);
+  /** The line of a counter or gauge with these labels, the same for every call, at 0 when it is new. */
+  value<Definition extends MetricDefinition>(definition: Definition, labels: MetricLabels<Definition>): MetricValue {
+    const { values } = this.#of(definition);
+    const line = lineOf(definition, labels);
+    const known = values.get(line);
+    if (known) return known;
+    const value = new MetricValue(0);
+    values.set(line, value);
+    return value;
+  }
+
+  /** The histogram with these labels, the same for every call. */
+  histogram<Definition extends MetricDefinition>(definition: Definition, labels: MetricLabels<Definition>): MetricHistogram {
+    const { histograms } = this.#of(definition);
+    const line = lineOf(definition, labels);
+    const known = histograms.get(line);
+    if (known) return known;
+    const histogram = new MetricHistogram(definition.buckets ?? []);
+    histograms.set(line, histogram);
+    return histogram;
   }
 
   /** Sets a gauge, or a counter that somebody else counts. */
   set<Definition extends MetricDefinition>(definition: Definition, labels: MetricLabels<Definition>, value: number): void {
-    const series = this.#of(definition);
-    series.values.set(series.lineOf(labels), value);
+    this.value(definition, labels).value = value;
   }
 
   /** Forgets all values of a gauge: what is set next is all that there is. */
   clear(definition: MetricDefinition): void {
     this.#of(definition).values.clear();
-  }
-
-  /** Adds to a histogram. */
-  observe<Definition extends MetricDefinition>(definition: Definition, labels: MetricLabels<Definition>, value: number): void {
-    const series = this.#of(definition);
-    const line = series.lineOf(labels);
-    let observed = series.histograms.get(line);
-    if (!observed) {
-      observed = emptyHistogram(series.definition);
-      series.histograms.set(line, observed);
-    }
-    const bucket = series.definition.buckets?.findIndex((bound) => value <= bound) ?? -1;
-    if (bucket >= 0) observed.counts[bucket] = (observed.counts[bucket] ?? 0) + 1;
-    observed.count += 1;
-    observed.sum += value;
   }
 
   /** All metrics in the text format. */
@@ -82,19 +119,11 @@ export class Metrics {
   }
 }
 
-interface Histogram {
-  /** What fell into each bucket, not cumulated. */
-  readonly counts: number[];
-  count: number;
-  sum: number;
-}
-
 interface Series {
   readonly definition: MetricDefinition;
   /** By labels as they stand in the text, without braces. */
-  readonly values: Map<string, number>;
-  readonly histograms: Map<string, Histogram>;
-  lineOf(labels: Readonly<Record<string, string>>): string;
+  readonly values: Map<string, MetricValue>;
+  readonly histograms: Map<string, MetricHistogram>;
 }
 
 function checkedName({ name, kind, labels, buckets = [] }: MetricDefinition, known: ReadonlyMap<string, unknown>): string {
@@ -111,23 +140,22 @@ function checkedName({ name, kind, labels, buckets = [] }: MetricDefinition, kno
 }
 
 function seriesOf(definition: MetricDefinition): Series {
-  const { kind, labels } = definition;
+  const { kind, labels, buckets = [] } = definition;
   const bare = labels.length === 0;
   return {
     definition,
-    values: new Map(bare && kind !== 'histogram' ? [['', 0]] : []),
-    histograms: new Map(bare && kind === 'histogram' ? [['', emptyHistogram(definition)]] : []),
-    lineOf: (given) => labels.map((label) => `${label}="${escaped(given[label] ?? '').replaceAll('"', '\\"')}"`).join(','),
+    values: new Map(bare && kind !== 'histogram' ? [['', new MetricValue(0)]] : []),
+    histograms: new Map(bare && kind === 'histogram' ? [['', new MetricHistogram(buckets)]] : []),
   };
 }
 
-function emptyHistogram({ buckets = [] }: MetricDefinition): Histogram {
-  return { counts: buckets.map(() => 0), count: 0, sum: 0 };
+function lineOf({ labels }: MetricDefinition, given: Readonly<Record<string, string>>): string {
+  return labels.map((label) => `${label}="${escaped(given[label] ?? '').replaceAll('"', '\\"')}"`).join(',');
 }
 
 function linesOf({ definition, values, histograms }: Series): string[] {
   const { name, kind, help, buckets = [] } = definition;
-  const lines = [...values].map(([labels, value]) => `${name}${braced(labels)} ${numberText(value)}\n`);
+  const lines = [...values].map(([labels, { value }]) => `${name}${braced(labels)} ${numberText(value)}\n`);
   for (const [labels, { counts, count, sum }] of histograms) {
     let below = 0;
     const bucket = (bound: string, total: number): string =>

@@ -9,8 +9,8 @@ describe('metrics', () => {
   it('stand in the text format, counters without labels from the start', () => {
     const metrics = new Metrics([plain, labelled, timed]);
     expect(metrics.text()).toBe('# HELP a_total Of a.\n# TYPE a_total counter\na_total 0\n');
-    metrics.add(plain, {}, 2);
-    metrics.add(plain, {});
+    metrics.value(plain, {}).add(2);
+    metrics.value(plain, {}).add();
     metrics.set(labelled, { topic: 'orders', kind: 'x' }, 1.5);
     expect(metrics.text()).toBe(
       '# HELP a_total Of a.\n# TYPE a_total counter\na_total 3\n# HELP b Of\\nb\\\\.\n# TYPE b gauge\nb{topic="orders",kind="x"} 1.5\n',
@@ -19,7 +19,7 @@ describe('metrics', () => {
 
   it('count observations up to and including a bound, cumulated', () => {
     const metrics = new Metrics([timed]);
-    for (const seconds of [0.05, 0.1, 0.5, 7]) metrics.observe(timed, { outcome: 'ok' }, seconds);
+    for (const seconds of [0.05, 0.1, 0.5, 7]) metrics.histogram(timed, { outcome: 'ok' }).observe(seconds);
     expect(metrics.text().split('\n').slice(2)).toEqual([
       'c_seconds_bucket{outcome="ok",le="0.1"} 2',
       'c_seconds_bucket{outcome="ok",le="1"} 3',
@@ -51,6 +51,6 @@ describe('metrics', () => {
     ];
     for (const definition of wrong) expect(() => new Metrics([definition])).toThrow(/^Metrics: /);
     expect(() => new Metrics([plain, plain])).toThrow('declared twice');
-    expect(() => new Metrics([]).add(plain, {})).toThrow(RangeError);
+    expect(() => new Metrics([]).value(plain, {})).toThrow(RangeError);
   });
 });

@@ -87,10 +87,10 @@ export function timeFactsOf(
 }
 
 /**
- * Connects the publisher and looks at whether a relay may start here (P-R14). Throws `START_REFUSED` with all refusals at once
+ * Connects the publisher and looks at whether a relay may start here (P-R14). Resolves to the topics that were looked at. Throws `START_REFUSED` with all refusals at once
  * unless each is accepted, and `SCHEMA_MISSING` and its kin, `BROKER_UNAVAILABLE`; warns of what is no refusal.
  */
-export async function examineStart(session: OwnedSession, settings: Settings, clock: Clock): Promise<void> {
+export async function examineStart(session: OwnedSession, settings: Settings, clock: Clock): Promise<readonly string[]> {
   const { accept, logger, publisher } = settings;
   await examineSchema(session, settings);
   const database = await examineDatabase(session, settings, clock);
@@ -104,7 +104,7 @@ export async function examineStart(session: OwnedSession, settings: Settings, cl
       logger.warn({ code, what, value, rule, wayOut }, 'The relay starts although something is not as it should be.');
   }
   const refusals = findings.filter(({ verdict }) => verdict === 'refused').map(({ verdict: _, ...refusal }) => refusal);
-  if (refusals.length === 0) return;
+  if (refusals.length === 0) return topics;
   const codes = [...new Set(refusals.map(({ code }) => `'${code}'`))].join(', ');
   const told = refusals.map(({ code, what, value, rule, wayOut }) => `${code}: ${what} is ${value}. ${rule} ${wayOut}`).join('\n  ');
   throw new TxboxError(

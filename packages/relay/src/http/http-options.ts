@@ -8,13 +8,12 @@ export interface HttpOptions {
   readonly port?: number;
 }
 
-/** The rules of {@link HttpOptions}. */
-export const HTTP_OPTION_RULES: { readonly [Name in keyof HttpOptions]-?: OptionRule } = {
+const HTTP_OPTION_RULES: { readonly [Name in keyof HttpOptions]-?: OptionRule } = {
   host: text,
   port: integerWithin(0, 65_535),
 };
 
-export const HTTP_DEFAULTS: Required<HttpOptions> = { host: '127.0.0.1', port: 9464 };
+const HTTP_DEFAULTS: Required<HttpOptions> = { host: '127.0.0.1', port: 9464 };
 
 /** Checks the options and fills in defaults. Throws `OPTIONS_INVALID`, or `code`, with all problems at once. */
 export function resolveHttpOptions(what: string, options: unknown, code: ErrorCode = 'OPTIONS_INVALID'): Required<HttpOptions> {

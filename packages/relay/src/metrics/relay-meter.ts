@@ -1,6 +1,7 @@
-import { type Clock, Metrics, systemClock } from '@txbox/core/spi';
+import { type Clock, type MetricDefinition, Metrics, type MetricValue, systemClock } from '@txbox/core/spi';
 import type { Relay } from '../relay.ts';
 import type { RelayBacklog } from '../relay-backlog.ts';
+import type { RelayEvents } from '../relay-event.ts';
 import { RELAY_METRICS as M } from './relay-metrics.ts';
 
 /** The database is asked what waits at most so often, however often somebody scrapes. */
@@ -100,34 +101,66 @@ export class RelayMeter {
     this.#metrics.set(M.ready, {}, this.#relay.readiness().ready ? 1 : 0);
     for (const gauge of [M.heldLanes, M.heldEvents]) this.#metrics.clear(gauge);
     for (const { topic, rows: waiting } of held) {
-      this.#metrics.add(M.heldLanes, { topic });
-      this.#metrics.add(M.heldEvents, { topic }, waiting);
+      this.#metrics.value(M.heldLanes, { topic }).add();
+      this.#metrics.value(M.heldEvents, { topic }).add(waiting);
     }
   }
 }
 
+const SHARD_CHANGES = ['acquired', 'handed-over', 'lost', 'stopped'] as const satisfies readonly (
+  | 'acquired'
+  | Told<'shard-released'>['why']
+)[];
+const LOOPS = ['read', 'settle', 'lease', 'park', 'maintenance'] as const satisfies readonly Told<'failed'>['what'][];
+const CLEANED = ['archive', 'dead-letters'] as const satisfies readonly Told<'cleaned'>['what'][];
+
+type Told<Name extends keyof RelayEvents> = RelayEvents[Name];
+
+/** What every request to broker or database passes is looked up once; what happens rarely is looked up when it happens. */
 function subscriptions(relay: Relay, metrics: Metrics): readonly (() => void)[] {
+  const published = byTopic(metrics, M.published);
+  const settled = metrics.value(M.settled, {});
+  const settleDuration = metrics.histogram(M.settleDuration, {});
+  const acknowledgedDuration = metrics.histogram(M.sendDuration, { outcome: 'acknowledged' });
+  const failedDuration = metrics.histogram(M.sendDuration, { outcome: 'failed' });
+  const eventLoopDelay = metrics.histogram(M.eventLoopDelay, {});
+  // At 0 from the start, so that the first of its kind is a rise.
+  for (const change of SHARD_CHANGES) metrics.set(M.shardChanges, { change }, 0);
+  for (const loop of LOOPS) metrics.set(M.failures, { loop }, 0);
+  for (const what of CLEANED) metrics.set(M.cleaned, { what }, 0);
   return [
     relay.on('published', ({ topic, messages, sendMs }) => {
-      metrics.add(M.published, { topic }, messages);
-      metrics.observe(M.sendDuration, { outcome: 'acknowledged' }, sendMs / 1_000);
+      published(topic).add(messages);
+      acknowledgedDuration.observe(sendMs / 1_000);
     }),
     relay.on('settled', ({ messages, settleMs }) => {
-      metrics.add(M.settled, {}, messages);
-      metrics.observe(M.settleDuration, {}, settleMs / 1_000);
+      settled.add(messages);
+      settleDuration.observe(settleMs / 1_000);
     }),
     relay.on('retried', ({ topic, messages, reason, sendMs }) => {
-      metrics.add(M.retried, { topic, kind: reason.kind }, messages);
-      metrics.observe(M.sendDuration, { outcome: 'failed' }, sendMs / 1_000);
+      metrics.value(M.retried, { topic, kind: reason.kind }).add(messages);
+      failedDuration.observe(sendMs / 1_000);
     }),
-    relay.on('held', ({ topic, reason }) => metrics.add(M.holds, { topic, kind: reason.kind })),
-    relay.on('parked', ({ topic }) => metrics.add(M.parked, { topic })),
-    relay.on('followed', ({ topic, messages }) => metrics.add(M.followed, { topic }, messages)),
-    relay.on('order-alarm', () => metrics.add(M.orderAlarms, {})),
-    relay.on('shard-acquired', () => metrics.add(M.shardChanges, { change: 'acquired' })),
-    relay.on('shard-released', ({ why }) => metrics.add(M.shardChanges, { change: why })),
-    relay.on('failed', ({ what }) => metrics.add(M.failures, { loop: what })),
-    relay.on('event-loop-delay', ({ delayMs }) => metrics.observe(M.eventLoopDelay, {}, delayMs / 1_000)),
-    relay.on('event-loop-blocked', () => metrics.add(M.eventLoopBlocks, {})),
+    relay.on('held', ({ topic, reason }) => metrics.value(M.holds, { topic, kind: reason.kind }).add()),
+    relay.on('parked', ({ topic }) => metrics.value(M.parked, { topic }).add()),
+    relay.on('followed', ({ topic, messages }) => metrics.value(M.followed, { topic }).add(messages)),
+    relay.on('order-alarm', () => metrics.value(M.orderAlarms, {}).add()),
+    relay.on('shard-acquired', () => metrics.value(M.shardChanges, { change: 'acquired' }).add()),
+    relay.on('shard-released', ({ why }) => metrics.value(M.shardChanges, { change: why }).add()),
+    relay.on('cleaned', ({ what, messages }) => metrics.value(M.cleaned, { what }).add(messages)),
+    relay.on('failed', ({ what }) => metrics.value(M.failures, { loop: what }).add()),
+    relay.on('event-loop-delay', ({ delayMs }) => eventLoopDelay.observe(delayMs / 1_000)),
+    relay.on('event-loop-blocked', () => metrics.value(M.eventLoopBlocks, {}).add()),
   ];
+}
+
+function byTopic(metrics: Metrics, definition: MetricDefinition<'topic'>): (topic: string) => MetricValue {
+  const values = new Map<string, MetricValue>();
+  return (topic) => {
+    const known = values.get(topic);
+    if (known) return known;
+    const value = metrics.value(definition, { topic });
+    values.set(topic, value);
+    return value;
+  };
 }

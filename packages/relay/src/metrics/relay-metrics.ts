@@ -25,6 +25,7 @@ export interface RelayMetrics {
   readonly orderAlarms: MetricDefinition<never>;
   readonly shards: MetricDefinition<never>;
   readonly shardChanges: MetricDefinition<'change'>;
+  readonly cleaned: MetricDefinition<'what'>;
   readonly failures: MetricDefinition<'loop'>;
   readonly sendDuration: MetricDefinition<'outcome'>;
   readonly settleDuration: MetricDefinition<never>;
@@ -148,10 +149,16 @@ export const RELAY_METRICS: RelayMetrics = {
     help: 'Changes of leases: acquired, handed-over, lost, stopped.',
     labels: ['change'],
   },
+  cleaned: {
+    name: 'txbox_relay_cleaned_messages_total',
+    kind: 'counter',
+    help: 'Messages that were forgotten after the configured retention: archive, dead-letters.',
+    labels: ['what'],
+  },
   failures: {
     name: 'txbox_relay_failures_total',
     kind: 'counter',
-    help: 'Passes of a loop that failed and were tried again: read, settle, lease, park.',
+    help: 'Passes of a loop that failed and were tried again: read, settle, lease, park, maintenance.',
     labels: ['loop'],
   },
   sendDuration: {

@@ -4,7 +4,7 @@ import { RELAY_METRICS } from '../../src/metrics/relay-metrics.ts';
 
 it('docs/operations/watching.md lists every metric with its kind and labels, and no other', () => {
   const page = readFileSync(new URL('../../../../docs/operations/watching.md', import.meta.url), 'utf8');
-  const listed = [...page.matchAll(/^\| `([a-z_]+)` \| (\w+) \|([^|]*)\|/gm)].map(([, name, kind, labels = '']) => ({
+  const listed = [...page.matchAll(/^\| `([a-z_]+)` \| (counter|gauge|histogram) \|([^|]*)\|/gm)].map(([, name, kind, labels = '']) => ({
     name,
     kind,
     labels: [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label),
