@@ -46,7 +46,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** The value below which that part of the values lies, between two of them by proportion. */
-function quantile(values: readonly number[], part: number): number {
+export function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * part;
   const [below, above] = [sorted[Math.floor(at)], sorted[Math.ceil(at)]];

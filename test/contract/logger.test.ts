@@ -13,9 +13,8 @@ it('a pino logger is a Logger as it is, and gets facts as fields', async () => {
   const file = join(folder, 'service.db');
   const database = new Sqlite(file);
   const outbox = createOutbox({ database });
-  const lines: { readonly [name: string]: unknown }[] = [];
-  const write = (line: string): void => void lines.push(JSON.parse(line) as { readonly [name: string]: unknown });
-  const logger = pino({ level: 'debug', base: null }, { write });
+  const lines: unknown[] = [];
+  const logger = pino({ base: null }, { write: (line: string): void => void lines.push(JSON.parse(line)) });
   const relay = createRelay({ database: { url: `sqlite:${file}` }, publisher: new MemoryLog().publisher(), logger });
   onTestFinished(async () => {
     await relay.stop();
@@ -25,6 +24,7 @@ it('a pino logger is a Logger as it is, and gets facts as fields', async () => {
   });
   await outbox.migrate();
   await relay.start();
-  expect(lines).toContainEqual(expect.objectContaining({ level: 30, msg: 'The relay runs.', publisher: 'memory', id: relay.status().id }));
-  expect(lines.filter(({ level, msg }) => level === 20 && msg === 'A shard was acquired.')).toHaveLength(16);
+  expect(lines).toContainEqual(
+    expect.objectContaining({ level: 30, msg: 'The relay runs.', id: expect.stringMatching(/^[0-9a-f]{32}$/), publisher: 'memory' }),
+  );
 });

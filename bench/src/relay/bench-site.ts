@@ -1,22 +1,28 @@
 import { randomBytes } from 'node:crypto';
 import { defineEvent, rawCodec } from '@txbox/core';
-import { bucketOf } from '@txbox/core/spi';
+import { bucketOf, type EventDefinition } from '@txbox/core/spi';
 import { createOutbox } from '@txbox/outbox/mysql2';
 import { SHARDS } from '@txbox/outbox/store';
 import { Kafka, logLevel } from 'kafkajs';
 import { type Connection, createConnection, createPool, type RowDataPacket } from 'mysql2/promise';
+import { createTables } from '../outbox/usual-transaction.ts';
 import { readRecords } from './records.ts';
 
-/** Partitions of every topic here. */
+/** Partitions of a topic, unless a bench asks for another number. */
 export const PARTITIONS = 8;
 /** Most rows of one request, of one page and of one statement, for all who are compared. */
 export const BATCH_ROWS = 500;
-const PAYLOAD_BYTES = 300;
+const EVENT = 'order.measured';
+/** What an event carries. */
+export const PAYLOAD: Buffer = randomBytes(300);
 const KEYS = 10_000;
-const THE_KEY = Buffer.from('key-0');
+/** The key of backlogs that have only one. */
+export const THE_KEY = Buffer.from('key-0');
 
-/** The event of the backlogs; its topic is set where the rows are copied. */
-const Measured = defineEvent('order.measured', { topic: 'measured', codec: rawCodec, key: (): string | null => null });
+/** The event that is measured, for a topic. */
+export function measuredEvent(topic: string): EventDefinition<typeof EVENT, Uint8Array, Uint8Array> {
+  return defineEvent(EVENT, { topic, codec: rawCodec, key: (): string | null => null });
+}
 
 /** What a backlog consists of. */
 export interface Backlog {
@@ -66,11 +72,11 @@ export class BenchSite implements AsyncDisposable {
   }
 
   /** A topic of its own. */
-  async topic(suffix: string): Promise<string> {
+  async topic(suffix: string, partitions: number = PARTITIONS): Promise<string> {
     const topic = `${this.#name}.${suffix}`;
     const admin = this.#kafka.admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS, replicationFactor: 1 }], waitForLeaders: true });
+    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor: 1 }], waitForLeaders: true });
     await admin.disconnect();
     this.#topics.push(topic);
     return topic;
@@ -88,6 +94,17 @@ export class BenchSite implements AsyncDisposable {
         [topic, left],
       );
     }
+  }
+
+  /** Outboxes in which nothing ever was. Nobody may be working. */
+  async clear(): Promise<void> {
+    await this.#connection.query('TRUNCATE TABLE txbox_outbox');
+    await this.#connection.query('TRUNCATE TABLE polled_outbox');
+  }
+
+  /** The tables of a service. */
+  async createServiceTables(): Promise<void> {
+    await createTables(this.#connection);
   }
 
   /** The same events in the outbox of the others. */
@@ -126,10 +143,11 @@ export class BenchSite implements AsyncDisposable {
     const pool = createPool({ uri: this.databaseUrl, connectionLimit: 4 });
     const outbox = createOutbox({ pool });
     await outbox.migrate();
-    const payload = randomBytes(PAYLOAD_BYTES);
+    // Its topic is set where the rows are copied.
+    const event = measuredEvent('measured');
     for (let from = 0; from < this.distinct; from += 1_000) {
       await outbox.transaction(async () => {
-        for (let n = from; n < Math.min(this.distinct, from + 1_000); n += 1) outbox.add(Measured, payload, { key: `key-${n % KEYS}` });
+        for (let n = from; n < Math.min(this.distinct, from + 1_000); n += 1) outbox.add(event, PAYLOAD, { key: `key-${n % KEYS}` });
       });
     }
     await outbox.close();
@@ -153,7 +171,7 @@ export class BenchSite implements AsyncDisposable {
       const rows = records.slice(from, from + 1_000).map(({ key, value, headers }, at) => {
         // Ids as text, as others have them.
         const texts = headers.map(([name, bytes]) => [name, name.endsWith('-id') ? bytes.toString('hex') : bytes.toString()]);
-        return [from + at + 1, key?.toString() ?? null, Measured.name, JSON.stringify(Object.fromEntries(texts)), value];
+        return [from + at + 1, key?.toString() ?? null, EVENT, JSON.stringify(Object.fromEntries(texts)), value];
       });
       await this.#connection.query('INSERT INTO polled_filled (place, message_key, type, headers, payload) VALUES ?', [rows]);
     }

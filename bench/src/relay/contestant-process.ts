@@ -5,7 +5,8 @@ import type { DrainSample } from './drain-sample.ts';
 /** What a contestant's process is told. */
 export type Order =
   | { readonly do: 'drain'; readonly rows: number; readonly memory?: boolean }
-  | { readonly do: 'begin' | 'end' | 'send one' | 'acknowledged at' | 'page reads' };
+  | { readonly do: 'drained'; readonly rows: number }
+  | { readonly do: 'begin' | 'end' | 'cpu' | 'send one' | 'acknowledged at' | 'page reads' };
 
 /** A contestant in its process. */
 export class ContestantProcess implements AsyncDisposable {
@@ -30,6 +31,16 @@ export class ContestantProcess implements AsyncDisposable {
   /** Publishes whatever there is, until `end`. */
   async begin(): Promise<void> {
     await this.#ask({ do: 'begin' });
+  }
+
+  /** Resolves when so many events, since it began, are done with. */
+  async drained(rows: number): Promise<void> {
+    await this.#ask({ do: 'drained', rows });
+  }
+
+  /** CPU time of its process so far, milliseconds. */
+  async cpuMs(): Promise<number> {
+    return (await this.#ask({ do: 'cpu' })) as number;
   }
 
   async end(): Promise<void> {

@@ -1,6 +1,9 @@
 // A contestant in a process of its own: `node contestant.process.js <settings as JSON>`. Answers one order after another.
+import type { Publisher, WireRecord } from '@txbox/core/spi';
 import { kafkajs } from '@txbox/kafka/kafkajs';
+import { platformatic } from '@txbox/kafka/platformatic';
 import { type BareClient, type ClientName } from './bare-client.ts';
+import { THE_KEY } from './bench-site.ts';
 import { bareKafkajs } from './clients/kafkajs.ts';
 import { barePlatformatic } from './clients/platformatic.ts';
 import type { Contestant, ContestantSettings } from './contestant.ts';
@@ -9,7 +12,6 @@ import { bareClientContestant } from './contestants/bare-client.ts';
 import { rowByRowRelay, skipLockedRelay } from './contestants/polling-relay.ts';
 import { txboxRelay } from './contestants/txbox-relay.ts';
 import { measuredDrain } from './drain-sample.ts';
-import { platformaticPublisher } from './platformatic-publisher.ts';
 import { readRecords } from './records.ts';
 
 const settings = JSON.parse(process.argv[2] as string) as ContestantSettings;
@@ -18,18 +20,24 @@ const clients: Readonly<Record<ClientName, (brokers: readonly string[]) => Promi
   platformatic: barePlatformatic,
 };
 
+/** What the bare client sends of the records. */
+const CHANGES: Readonly<Record<string, (record: WireRecord) => WireRecord>> = {
+  'bare client, no headers': (record) => ({ ...record, headers: [] }),
+  'bare client, one key': (record) => ({ ...record, key: THE_KEY }),
+};
+
 const contestant = await start(settings);
 
 async function start({ kind, client: name, databaseUrl, brokers, topic, pollMs }: ContestantSettings): Promise<Contestant> {
   if (kind === 'txbox') {
-    return await txboxRelay(databaseUrl, () => (name === 'kafkajs' ? kafkajs({ brokers: [...brokers] }) : platformaticPublisher(brokers)));
+    const publisher = (): Publisher => (name === 'kafkajs' ? kafkajs({ brokers }) : platformatic({ brokers }));
+    return txboxRelay({ databaseUrl, publisher, pollMs });
   }
   const client = await clients[name](brokers);
   const plan = { databaseUrl, client, workers: kind === 'SKIP LOCKED, 4 workers' ? 4 : 1, ...(pollMs === undefined ? {} : { pollMs }) };
   if (kind === 'row by row') return rowByRowRelay(plan);
   if (kind.startsWith('SKIP LOCKED')) return skipLockedRelay(plan);
-  const records = await readRecords(databaseUrl);
-  return bareClientContestant(client, topic, kind === 'bare client' ? records : records.map((record) => ({ ...record, headers: [] })));
+  return bareClientContestant(client, topic, (await readRecords(databaseUrl)).map(CHANGES[kind] ?? ((record) => record)));
 }
 
 process.on('message', (order: Order | 'close') => {
@@ -56,6 +64,12 @@ async function carryOut(order: Order): Promise<unknown> {
     }
     case 'begin':
       return await contestant.begin();
+    case 'drained':
+      return await contestant.drained(order.rows);
+    case 'cpu': {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1_000;
+    }
     case 'end':
       return await contestant.end();
     case 'send one':

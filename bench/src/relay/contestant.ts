@@ -1,10 +1,17 @@
 import type { ClientName } from './bare-client.ts';
 
 /**
- * Who publishes: the client alone, txbox's relay, a relay with a status column that takes batches by SKIP LOCKED (with one
- * or four workers), and one that sends and marks row by row. `bare client, no headers` sends keys and payloads only.
+ * Who publishes: the client alone (with the same records; without their headers; with all of them on one key), txbox's relay, a
+ * relay with a status column that takes batches by SKIP LOCKED (with one or four workers), one that sends and marks row by row.
  */
-export type ContestantKind = 'bare client' | 'bare client, no headers' | 'txbox' | 'SKIP LOCKED' | 'SKIP LOCKED, 4 workers' | 'row by row';
+export type ContestantKind =
+  | 'bare client'
+  | 'bare client, no headers'
+  | 'bare client, one key'
+  | 'txbox'
+  | 'SKIP LOCKED'
+  | 'SKIP LOCKED, 4 workers'
+  | 'row by row';
 
 /** What a contestant is started with. */
 export interface ContestantSettings {
@@ -13,7 +20,7 @@ export interface ContestantSettings {
   readonly databaseUrl: string;
   readonly brokers: readonly string[];
   readonly topic: string;
-  /** Where there is no wake-up: the pause after a look that found nothing, milliseconds. */
+  /** The pause after a look that found nothing, milliseconds. Default: relays of others end, txbox's keeps to its own defaults. */
   readonly pollMs?: number;
 }
 
@@ -21,7 +28,7 @@ export interface ContestantSettings {
 export interface Contestant {
   /** Begins; what was prepared until then is not measured. */
   begin(): Promise<void>;
-  /** Resolves when so many events are acknowledged and, where there is an outbox, done with in it. */
+  /** Resolves when so many events, since it began, are acknowledged and, where there is an outbox, done with in it. */
   drained(rows: number): Promise<void>;
   /** Ends; may begin again. */
   end(): Promise<void>;

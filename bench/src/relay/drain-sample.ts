@@ -9,7 +9,7 @@ export interface DrainSample {
 }
 
 /** Bytes. */
-interface MemorySample {
+export interface MemorySample {
   readonly rss: number;
   readonly heap: number;
   /** Buffers and the like. */

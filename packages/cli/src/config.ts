@@ -3,7 +3,7 @@ import type { HttpOptions, RelaySettings } from '@txbox/relay';
 
 /** A publisher described as data, for JSON files and environments: `kind` names the adapter, the rest are its options. */
 export interface PublisherData {
-  readonly kind: 'kafkajs' | 'embedded';
+  readonly kind: 'kafkajs' | 'platformatic' | 'embedded';
   readonly [option: string]: unknown;
 }
 

@@ -13,7 +13,16 @@ export { type MessageId, messageIdFromBytes, messageIdToBytes, newMessageIdBytes
 export { leaseStore } from './lease/lease-sql.ts';
 export type { LeaseRecord, LeaseSlot, LeaseStore } from './lease/lease-store.ts';
 export { coreComponent } from './migrations/core-component.ts';
-export type { AuditNote, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterStore, ParkedCount } from './parking/dead-letter.ts';
+export { type AuditEntry, recordAudit } from './parking/audit-sql.ts';
+export type {
+  AuditNote,
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetterHead,
+  DeadLetterStore,
+  OnRedriven,
+  ParkedCount,
+} from './parking/dead-letter.ts';
 export { deadLetterStore } from './parking/dead-letter-sql.ts';
 export { gapMarkerHeaders, parkedKeyId, parkingReason } from './parking/parked-key.ts';
 export { inTransaction, lockParkedKey, type ParkedKey, parkKey, unparkIfEmpty } from './parking/parking-sql.ts';
@@ -92,11 +101,13 @@ export { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './transaction/units/un
 export type { Delivery, WireHeader } from './transport/delivery.ts';
 export type { DeliveryBatch, MessageSource, SubscribeOptions, Subscription } from './transport/message-source.ts';
 export type {
+  PartitionBounds,
   Publisher,
   PublisherInspection,
   PublishFailureKind,
   PublishReceipt,
   PublishRequest,
+  TopicAdmin,
   TopicDescription,
   TopicInspection,
   WireRecord,

@@ -1,4 +1,5 @@
 import type { EncodedMessage, IdempotencyKey, SqlSession } from '@txbox/core/spi';
+import type { CompactHeads } from './compact-heads.ts';
 
 /** Number of shards, fixed at installation (P-T1). */
 export const SHARDS = 16;
@@ -99,6 +100,8 @@ export interface PageRequest {
   readonly limit: number;
   /** Payloads above this many bytes are left out of the page, which bounds it. */
   readonly inlineBytes: number;
+  /** The heads may come as a block: for who only compares them. Default `false`. */
+  readonly compactHeads?: boolean;
 }
 
 /** One shard's part of an answer: one snapshot over [low, …) (P-R2). */
@@ -106,6 +109,8 @@ export interface Page {
   readonly shard: number;
   /** Committed rows of [low, start), ascending. */
   readonly heads: readonly PageHead[];
+  /** Stands for `heads`, which is empty then: none of these rows has a parked key. Only where the request allows it. */
+  readonly compactHeads?: CompactHeads;
   /** Committed rows from `start` on, ascending, at most `limit`. */
   readonly rows: readonly PendingRow[];
 }
@@ -172,10 +177,53 @@ export interface OutboxBacklog {
   readonly oldestAgeMs: number;
 }
 
+/** How far a topic has come on its way to another partition count (P-R12). */
+export interface TopicSwitch {
+  /** The count that it is to have. */
+  readonly partitions: number;
+  /** Consumer groups that are waited for. */
+  readonly groups: readonly string[];
+  /**
+   * UTC by the database's clock: whoever looks at the pin after that sees the switch. `null` as long as nobody has noted it.
+   */
+  readonly since: string | null;
+  /** Where each partition of the present count ends, once nobody sends to them any more; `null` before. */
+  readonly offsets: readonly bigint[] | null;
+}
+
+/** Over how many partitions the keys of a topic are spread (P-R12). */
+export interface TopicPin {
+  readonly topic: string;
+  readonly partitions: number;
+  /** 1 at first, one more with each count. */
+  readonly generation: number;
+  /** Nobody begins to send to the topic while this is not `null`. */
+  readonly switching: TopicSwitch | null;
+}
+
 /** Pinned partition counts (P-R12). */
 export interface TopicPins {
-  /** The pinned partition count of the topic, pinning `partitions` when none is. */
-  pin(topic: string, partitions: number): Promise<number>;
+  /** The topic's pin, pinning `partitions` when there is none. */
+  pin(topic: string, partitions: number): Promise<TopicPin>;
+  /** Every pin, by topic. */
+  pins(): Promise<TopicPin[]>;
+}
+
+/** Who changed a pin, and how; kept in the table `txbox_audit`. */
+export interface PinNote {
+  readonly action: 'grow-begin' | 'grow-end' | 'grow-cancel';
+  readonly actor: string;
+}
+
+/** Tools: switching a topic to another partition count (P-R12). */
+export interface TopicSwitcher {
+  /**
+   * Puts `next` in the place of `known`, with an audit row where there is a note, in one transaction. False when the pin is not
+   * as `known` says any more: then nothing is changed.
+   */
+  changePin(known: TopicPin, next: TopicPin, note?: PinNote): Promise<boolean>;
+  /** The database's clock, UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
+  databaseTime(): Promise<string>;
 }
 
 /** What waits in one shard. */

@@ -24,12 +24,14 @@ import type { QueuedRow } from './shard-queue.ts';
 import { relayMembership } from './sql/relay-membership.ts';
 import { WakeListener } from './wake-listener.ts';
 
-/** Waiting lanes hold at most half of the memory; a request that is unanswered for so long counts as one that waits. */
+/** A request that is unanswered for so long counts as one that waits. */
 const STUCK_AFTER_MS = 2_000;
 /** Pause between two sweeps below the low marks. */
 const SWEEP_MS = 5_000;
-/** Most bytes of unanswered requests. */
+/** Most bytes of unanswered requests, of each of the two kinds: those that wait, and all others. */
 const MAX_IN_FLIGHT_BYTES = 16_777_216;
+/** Shards that are settled side by side: while one waits for its commit, the other works. */
+const SETTLERS = 2;
 /** A failed pass of a loop is tried again after so long. */
 const LOOP_BACKOFF = { baseMs: 100, capMs: 2_000 };
 
@@ -96,11 +98,11 @@ export class RelayRun {
     const random = Math.random;
     const staleAfterMs = Math.max(500, options.leaseTtlMs);
     const readSessions = new KeptSessions(database, { now, staleAfterMs, onLost: () => this.#reading.restart() });
-    const settleSessions = new KeptSessions(database, { now, staleAfterMs });
+    const settleSessions = Array.from({ length: SETTLERS }, () => new KeptSessions(database, { now, staleAfterMs }));
     this.#leaseSessions = new KeptSessions(database, { now, staleAfterMs });
     const parkSessions = new KeptSessions(database, { now, staleAfterMs });
     const maintenanceSessions = new KeptSessions(database, { now, staleAfterMs });
-    this.#sessions = [readSessions, settleSessions, parkSessions, maintenanceSessions, this.#leaseSessions];
+    this.#sessions = [readSessions, ...settleSessions, parkSessions, maintenanceSessions, this.#leaseSessions];
 
     const stored = outboxStore(database, { tablePrefix });
     this.#stored = stored;
@@ -123,12 +125,13 @@ export class RelayRun {
       random,
       maxRequests: options.maxRequests,
       maxBytes: MAX_IN_FLIGHT_BYTES,
+      maxRows: maxRows / 2,
       mayAct,
       onAcknowledged: (rows, at) => this.#acknowledged(rows, at),
       onProgress: (gone) => this.#moved(gone),
     });
     this.#settler = new Settler({
-      settler: outboxStore(settleSessions, { tablePrefix, archive: options.archive !== false }),
+      settlers: settleSessions.map((sessions) => outboxStore(sessions, { tablePrefix, archive: options.archive !== false })),
       classify: (error) => database.dialect.classify(error),
       clock,
       events,
@@ -230,6 +233,7 @@ export class RelayRun {
       onAcquired: (shard, epoch) => this.#acquired(shard, epoch),
       onLost: (shard, epoch) => this.#released(shard, epoch, 'lost'),
       drain: (shard, epoch) => this.#drain(shard, epoch),
+      learnPins: () => this.#learnPins(),
       onRenewed: () => this.#pump(),
     });
     this.#leases = leases;
@@ -391,6 +395,22 @@ export class RelayRun {
     this.#settleLoop?.wake();
   }
 
+  /** P-R12: topics that are being given more partitions are held; those that were go by their new count. */
+  async #learnPins(): Promise<void> {
+    const pins = await outboxStore(this.#leaseSessions, { tablePrefix: this.#tables }).pins();
+    const { logger } = this.#options;
+    for (const { topic, switching } of this.lanes.learnPins(pins)) {
+      if (switching) {
+        logger.warn({ topic, code: switching.code, reason: switching.message }, 'A topic is held.');
+        this.#events.emit('held', { topic, reason: switching, attempts: 1, retryInMs: this.#options.leaseTtlMs / 3 });
+      } else {
+        logger.info({ topic }, 'A topic moves again.');
+        this.#events.emit('recovered', { topic });
+      }
+    }
+    this.#moved([]);
+  }
+
   #followed(rows: readonly RowHead[]): void {
     const [first] = rows;
     if (!first?.key) return;
@@ -402,6 +422,8 @@ export class RelayRun {
   #moved(gone: readonly QueuedRow[]): void {
     for (const row of gone) row.queue.drop(row);
     if (this.lanes.stuck.size > 0) this.lanes.review(systemClock.monotonic());
+    // Before what was left out is taken back in: it belongs to other lanes now.
+    this.lanes.reroute();
     this.#reading.takeBackIn();
     if (this.#reading.isHungry) this.#readLoop?.wake();
     this.#tell();
@@ -443,7 +465,7 @@ export class RelayRun {
   async #untilHeld(isHeld: () => boolean): Promise<void> {
     // What else can move has moved when the lanes that are left all wait for another try.
     const rests = (): boolean =>
-      [...this.lanes.filled].every((lane) => lane.inFlight === 0 && (lane.reason ?? this.lanes.topicOf(lane).reason));
+      [...this.lanes.filled].every((lane) => lane.inFlight === 0 && (lane.reason !== undefined || this.lanes.topicOf(lane).isHeld));
     while (!isHeld() || !rests() || !this.#settler.isIdle) await this.#untilProgress();
   }
 }

@@ -5,7 +5,8 @@ import type { ShardQueue } from './shard-queue.ts';
 
 /** What a settler works with. */
 export interface SettlerPlan {
-  readonly settler: OutboxSettler;
+  /** Each on a connection of its own: so many shards are settled side by side. */
+  readonly settlers: readonly OutboxSettler[];
   readonly classify: (error: unknown) => SqlErrorKind;
   readonly clock: Clock;
   readonly events: RelayEmitter;
@@ -19,7 +20,7 @@ const LINGER_MS = 20;
 /** How long a shard keeps to the form that never waits, after it has waited in vain (P-R7). */
 const EACH_FOR_MS = 60_000;
 
-/** Deletes acknowledged rows by identity, off the critical path, on a connection of its own (P-R7). */
+/** Deletes acknowledged rows by identity, off the critical path, on connections of its own (P-R7). */
 export class Settler {
   readonly #plan: SettlerPlan;
   /** Shards with rows to settle, also those that were given up meanwhile. */
@@ -39,29 +40,33 @@ export class Settler {
     this.#queues.add(queue);
   }
 
-  /** Settles of one shard what has waited long enough; resolves to the milliseconds until the next pass is needed. */
+  /** Settles, of as many shards as there are settlers, what has waited long enough; resolves to the milliseconds until the next pass is needed. */
   async runOnce(lingerMs: number = LINGER_MS): Promise<number> {
-    const now = this.#plan.clock.monotonic();
+    const { settlers, clock } = this.#plan;
+    const now = clock.monotonic();
     let wait = Number.POSITIVE_INFINITY;
+    const ready: ShardQueue[] = [];
     for (const queue of this.#queues) {
       const left = queue.acknowledged >= CHUNK_ROWS ? 0 : queue.acknowledgedAt + lingerMs - now;
-      if (left > 0) {
-        wait = Math.min(wait, left);
-        continue;
-      }
-      await this.#settle(queue);
-      return 0;
+      if (left > 0) wait = Math.min(wait, left);
+      else if (ready.push(queue) === settlers.length) break;
     }
-    return Math.min(1_000, Math.ceil(wait));
+    if (ready.length === 0) return Math.min(1_000, Math.ceil(wait));
+    // Waits for all of them: no shard is ever settled by two at a time.
+    const ends = await Promise.allSettled(ready.map((queue, index) => this.#settle(queue, settlers[index] as OutboxSettler)));
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed) throw failed.reason;
+    return 0;
   }
 
   /** Settles everything that is acknowledged now. */
   async flush(): Promise<void> {
-    for (const queue of [...this.#queues]) while (queue.acknowledged > 0) await this.#settle(queue);
+    const [settler] = this.#plan.settlers as [OutboxSettler];
+    for (const queue of [...this.#queues]) while (queue.acknowledged > 0) await this.#settle(queue, settler);
   }
 
-  async #settle(queue: ShardQueue): Promise<void> {
-    const { settler, classify, clock, events, onSettled } = this.#plan;
+  async #settle(queue: ShardQueue, settler: OutboxSettler): Promise<void> {
+    const { classify, clock, events, onSettled } = this.#plan;
     const now = clock.monotonic();
     const rows = queue.takeAcknowledged(CHUNK_ROWS, now);
     // Behind the others, so that every shard has its turn.

@@ -18,6 +18,8 @@ export interface ShardLeasesPlan {
   readonly onLost: (shard: number, epoch: number) => void;
   /** Stops reading, and resolves when what is in flight is answered and settled. */
   readonly drain: (shard: number, epoch: number) => Promise<void>;
+  /** Before leases are renewed: what is sent while they are trusted goes by what this has read, or by something newer (P-R12). */
+  readonly learnPins: () => Promise<void>;
   readonly onRenewed: () => void;
 }
 
@@ -90,8 +92,9 @@ export class ShardLeases {
   }
 
   async #renew(): Promise<void> {
-    const { self, report, leases, membership, clock, ttlMs, onLost, onRenewed } = this.#plan;
+    const { self, report, leases, membership, clock, ttlMs, learnPins, onLost, onRenewed } = this.#plan;
     const sentAt = clock.monotonic();
+    await learnPins();
     await membership.seen(self, report());
     const held = [...this.#held].map(([slot, epoch]) => ({ slot, epoch }));
     const kept = new Set(await leases.renew(SHARD_SCOPE, held, self.id, ttlMs));

@@ -176,7 +176,8 @@ export class ShardQueue {
   ask(limit: number, inlineBytes: number): SentRequest {
     this.#reading += 1;
     const start = this.more || this.#rows.size > limit / 4 ? Math.max(this.low, this.#cursor) : this.low;
-    const request = { shard: this.shard, low: this.low, start, limit, inlineBytes };
+    // Where rows were left out, each head must be known by its lane.
+    const request = { shard: this.shard, low: this.low, start, limit, inlineBytes, compactHeads: this.#leftOut.size === 0 };
     return { queue: this, request, generation: this.#generation, isLook: this.lowMark.awaitsCommittedLook };
   }
 
@@ -287,11 +288,11 @@ export class ShardQueue {
 
   #take(sent: SentRequest, page: Page, router: LaneRouter): Delivered {
     const { request } = sent;
-    const stranger = page.heads.find((head) => !this.#setAside(head) && !this.#knows(head) && !this.#leftOut.has(router.laneOf(head)));
+    const stranger = this.#strangerOf(page, router);
     const full = page.rows.length >= request.limit;
     const end = full ? (page.rows.at(-1)?.position ?? 0) + 1 : Number.POSITIVE_INFINITY;
-    if (stranger) {
-      this.rewindTo(stranger.position);
+    if (stranger !== undefined) {
+      this.rewindTo(stranger);
       return { taken: 0, rewound: true, lowRose: false };
     }
     let taken = 0;
@@ -302,6 +303,16 @@ export class ShardQueue {
     if (last) this.#cursor = Math.max(this.#cursor, last.position + 1);
     this.more = full;
     return { taken, rewound: false, lowRose };
+  }
+
+  /** The lowest row behind the place of reading that is not in memory, though nothing says why. */
+  #strangerOf({ heads, compactHeads }: Page, router: LaneRouter): number | undefined {
+    for (let index = 0; compactHeads && index < compactHeads.length; index += 1) {
+      const position = compactHeads.position(index);
+      const known = this.#rows.get(position);
+      if (!known || !compactHeads.isOf(index, known.row.id)) return position;
+    }
+    return heads.find((head) => !this.#setAside(head) && !this.#knows(head) && !this.#leftOut.has(router.laneOf(head)))?.position;
   }
 
   #takeRow(row: PendingRow, router: LaneRouter): number {
@@ -336,6 +347,8 @@ export class ShardQueue {
 
   *#committedRows(page: Page): Generator<CommittedRow> {
     const passable = (position: number): boolean => !this.#rows.has(position) && !this.#parked.has(position);
+    // Those of a block are in memory, so the first one says it all.
+    if (page.compactHeads) yield { position: page.compactHeads.position(0), passable: false };
     for (const { position } of page.heads) yield { position, passable: passable(position) };
     for (const { position } of page.rows) yield { position, passable: passable(position) };
   }

@@ -1,11 +1,19 @@
-import { openDatabase, type Publisher } from '@txbox/core/spi';
+import { openDatabase, type Publisher, silentLogger } from '@txbox/core/spi';
 import { createRelay, type Relay } from '@txbox/relay';
 import { BATCH_ROWS } from '../bench-site.ts';
 import { type Contestant, machineNow, type PageReads } from '../contestant.ts';
 import { TimedDatabase } from '../timed-database.ts';
 
-/** txbox's relay with its defaults, as the sidecar runs it. `publisher` makes a new one: a relay that stops closes its own. */
-export async function txboxRelay(databaseUrl: string, publisher: () => Publisher): Promise<Contestant> {
+/** What txbox's relay is started with. */
+export interface TxboxRelayPlan {
+  readonly databaseUrl: string;
+  /** Makes a new one: a relay that stops closes its own. */
+  readonly publisher: () => Publisher;
+  readonly pollMs: number | undefined;
+}
+
+/** txbox's relay with its defaults, as the sidecar runs it. */
+export function txboxRelay({ databaseUrl, publisher, pollMs }: TxboxRelayPlan): Contestant {
   let acknowledgedAt: number[] = [];
   let settled = 0;
   let relay: Relay | undefined;
@@ -23,7 +31,9 @@ export async function txboxRelay(databaseUrl: string, publisher: () => Publisher
       done.promise.catch(() => undefined);
       acknowledgedAt = [];
       database = new TimedDatabase(await openDatabase({ url: databaseUrl, lockWaitTimeoutMs: 1_000 }));
-      relay = createRelay({ database, publisher: publisher(), batchRows: BATCH_ROWS });
+      const pace = pollMs === undefined ? {} : { pollMinMs: pollMs, pollMaxMs: pollMs };
+      // Its words on a broker for tests are not wanted; what goes wrong is told below.
+      relay = createRelay({ database, publisher: publisher(), batchRows: BATCH_ROWS, logger: silentLogger, ...pace });
       relay.on('published', ({ messages }) => {
         const at = machineNow();
         // Counts of a large drain are of no use to anybody.
@@ -33,10 +43,12 @@ export async function txboxRelay(databaseUrl: string, publisher: () => Publisher
         settled += messages;
         check();
       });
+      relay.on('failed', ({ what, code, message }) => process.stderr.write(`txbox, ${what}: ${code} ${message}\n`));
       relay.on('held', ({ topic, reason }) => done.reject(new Error(`${topic} is held: ${reason.message}`)));
       await relay.start();
     },
     drained: async (rows) => {
+      done = Promise.withResolvers();
       wanted = rows;
       check();
       await done.promise;

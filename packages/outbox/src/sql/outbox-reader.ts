@@ -1,4 +1,5 @@
 import type { Database, SqlRow, SqlValue, TableNames } from '@txbox/core/spi';
+import { type CompactHeads, compactHeadOf, compactHeads } from '../compact-heads.ts';
 import {
   type OutboxReader,
   type Page,
@@ -11,6 +12,8 @@ import {
 
 /** Stands in the column `bytes` of rows that come as heads. */
 const HEAD_ONLY = -1;
+/** Stands in the column `bytes` where the heads of a shard come as a block; `position` is their number then. */
+const COMPACT = -2;
 /** Stands in the column `page` of parked keys. */
 const PARKED_KEY = -1;
 /** So many parked keys are listed beside the pages; where there are more, each row looks its key up. */
@@ -24,6 +27,8 @@ export class SqlOutboxReader implements OutboxReader {
   /** Whether the last pages left out payloads: chooses the cheaper text for the next ones. */
   #largeSeen = false;
   #manyParked = false;
+  /** Whether the last pages saw parked keys: which rows have one, a block of heads does not say. */
+  #headsInFull = false;
 
   constructor(database: Database, tables: TableNames) {
     this.#database = database;
@@ -33,21 +38,28 @@ export class SqlOutboxReader implements OutboxReader {
 
   async readPages(requests: readonly PageRequest[]): Promise<Page[]> {
     if (requests.length === 0) return [];
-    let found = await this.#readOnce(requests);
-    const listed = found.filter((row) => row[0] === PARKED_KEY);
-    const many = listed.length > LISTED_KEYS;
-    if (many && !this.#manyParked) {
-      this.#manyParked = true;
-      found = await this.#readOnce(requests);
+    for (;;) {
+      const compact = !this.#headsInFull && this.#database.dialect.name !== 'sqlite';
+      const found = await this.#readOnce(requests, compact);
+      const listed = found.filter((row) => row[0] === PARKED_KEY);
+      const many = listed.length > LISTED_KEYS;
+      const inFull = listed.length > 0;
+      // Another text is needed, and with it another snapshot.
+      if ((many && !this.#manyParked) || (compact && (inFull || found.some(isCutShort)))) {
+        this.#manyParked ||= many;
+        this.#headsInFull = true;
+        continue;
+      }
+      const pages = pagesOf(requests, found, this.#manyParked ? undefined : listed);
+      this.#manyParked = many;
+      this.#headsInFull = inFull;
+      this.#largeSeen = pages.some((page) => page.rows.some((row) => row.payload === null));
+      return pages;
     }
-    const pages = pagesOf(requests, found, this.#manyParked ? undefined : listed);
-    this.#manyParked = many;
-    this.#largeSeen = pages.some((page) => page.rows.some((row) => row.payload === null));
-    return pages;
   }
 
   /** One statement, so that a snapshot that shows a row also shows whether its key is parked (P-R9). */
-  async #readOnce(requests: readonly PageRequest[]): Promise<SqlRow[]> {
+  async #readOnce(requests: readonly PageRequest[], compact: boolean): Promise<SqlRow[]> {
     const parts: string[] = [];
     const values: SqlValue[] = [];
     const { dialect } = this.#database;
@@ -66,8 +78,18 @@ export class SqlOutboxReader implements OutboxReader {
       );
       values.push(inlineBytes, ...(looksUp ? [RELAY_SCOPE] : []), shard, start);
     }
-    for (const [index, { shard, low, start }] of requests.entries()) {
+    for (const [index, { shard, low, start, compactHeads }] of requests.entries()) {
       if (low >= start) continue;
+      if (compact && compactHeads) {
+        parts.push(
+          dialect.unionPart(
+            `SELECT ${index}, COUNT(*), NULL, '', NULL, ${COMPACT}, NULL, NULL, GROUP_CONCAT(${compactHeadOf('o.position', 'o.id')} SEPARATOR ''), NULL${parked.blank} ` +
+              `FROM ${this.#table} o WHERE o.shard = ? AND o.position >= ? AND o.position < ?`,
+          ),
+        );
+        values.push(shard, low, start);
+        continue;
+      }
       parts.push(
         dialect.unionPart(
           `SELECT ${index}, o.position, o.id, o.topic, o.message_key, ${HEAD_ONLY}, NULL, NULL, NULL, NULL${parked.column} FROM ${this.#table} o${parked.join} WHERE o.shard = ? AND o.position >= ? AND o.position < ? ORDER BY o.position`,
@@ -151,7 +173,11 @@ function lookUp(parkedKeys: string): string {
 
 /** `listed`: all parked keys; without it each row says for itself whether its key is one. */
 function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[], listed: readonly SqlRow[] | undefined): Page[] {
-  const pages = requests.map(({ shard }) => ({ shard, heads: [] as PageHead[], rows: [] as PendingRow[] }));
+  const pages: { shard: number; heads: PageHead[]; compactHeads?: CompactHeads; rows: PendingRow[] }[] = requests.map(({ shard }) => ({
+    shard,
+    heads: [],
+    rows: [],
+  }));
   const parkedKeys = new Set(listed?.map((row) => nameOf(row[3] as string, row[4] as Buffer)));
   const isParked = (row: SqlRow): boolean => {
     if (!listed) return Number(row[10]) === 1;
@@ -167,7 +193,10 @@ function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[], lis
     const topic = row[3] as string;
     const key = row[4] as Buffer | null;
     const bytes = row[5] as number;
-    if (bytes === HEAD_ONLY) page.heads.push({ shard, position, id, topic, key, parked: isParked(row) });
+    if (bytes === COMPACT) {
+      const block = compactHeads(position, row[8] as Buffer | null);
+      if (block && block.length > 0) page.compactHeads = block;
+    } else if (bytes === HEAD_ONLY) page.heads.push({ shard, position, id, topic, key, parked: isParked(row) });
     else {
       page.rows.push({
         shard,
@@ -187,6 +216,11 @@ function pagesOf(requests: readonly PageRequest[], found: readonly SqlRow[], lis
   // MySQL drops an ORDER BY without LIMIT inside a union; its rows come by the clustered key, which is not a promise.
   for (const page of pages) page.heads.sort((a, b) => a.position - b.position);
   return pages;
+}
+
+/** True for a block of heads that the server did not hand out whole (`group_concat_max_len`). */
+function isCutShort(row: SqlRow): boolean {
+  return row[5] === COMPACT && compactHeads(row[1] as number, row[8] as Buffer | null) === undefined;
 }
 
 function nameOf(topic: string, key: Buffer): string {

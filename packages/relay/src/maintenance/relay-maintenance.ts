@@ -1,5 +1,5 @@
 import { type Database, deadLetterStore, leaseStore, systemClock } from '@txbox/core/spi';
-import { outboxArchive, outboxStore, RELAY_SCOPE } from '@txbox/outbox/store';
+import { archiveRedriven, outboxArchive, outboxStore, RELAY_SCOPE } from '@txbox/outbox/store';
 import { LetterSender } from '../dead-letters/letter-sender.ts';
 import type { RelayEmitter } from '../relay-event.ts';
 import type { ResolvedRelayOptions } from '../relay-options.ts';
@@ -27,7 +27,7 @@ export function maintenanceOf(
   }
   if (deadLetters !== false) {
     const { retentionMs } = deadLetters;
-    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix);
+    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix, archive === false ? undefined : archiveRedriven(tablePrefix));
     const actor = `relay ${self.toString('hex')}`;
     const plan = { letters, publisher, clock: systemClock, actor, signal };
     const pins = outboxStore(database, { tablePrefix });

@@ -73,13 +73,14 @@ export function traced(publisher: Publisher, options: TracedOptions = {}): Publi
     });
     return [whole, ...parts];
   };
-  const { inspect } = publisher;
+  const { inspect, topicAdmin } = publisher;
   return {
     name: publisher.name,
     maxRecordBytes: publisher.maxRecordBytes,
     connect: () => publisher.connect(),
     describeTopic: (topic) => publisher.describeTopic(topic),
     ...(inspect ? { inspect: (topics: readonly string[]) => inspect.call(publisher, topics) } : {}),
+    ...(topicAdmin ? { topicAdmin } : {}),
     classify: (error) => publisher.classify(error),
     close: () => publisher.close(),
     publish: async (request) => {

@@ -142,6 +142,30 @@ export function outboxStoreSuite(
       );
     });
 
+    claim('may show heads as a block where that is enough: the same positions and ids', async (outbox) => {
+      const key = Buffer.from(uniqueName('block'));
+      const shard = shardOf({ key, id: key });
+      const floor = await outbox.store.highestPosition();
+      await added(
+        outbox,
+        Array.from({ length: 300 }, () => sampleMessage({ key })),
+      );
+      const all = await rowsOf(outbox, shard, { low: floor + 1 });
+      const start = (all.at(-1)?.position ?? 0) + 1;
+      const request = { ...ALL, shard, low: floor + 1, start, compactHeads: true };
+      const [page] = await outbox.store.readPages([request]);
+      const block = page?.compactHeads;
+      expect(block ? page.heads : []).toEqual([]);
+      expect(block?.length ?? page?.heads.length).toBe(300);
+      for (const [index, { position, id }] of all.entries()) {
+        expect(block?.position(index) ?? page?.heads[index]?.position).toBe(position);
+        expect(block?.isOf(index, id) ?? page?.heads[index]?.id.equals(id)).toBe(true);
+        expect(block?.isOf(index, newMessageIdBytes()) ?? false).toBe(false);
+      }
+      const [empty] = await outbox.store.readPages([{ ...request, low: start, start: start + 1 }]);
+      expect([empty?.heads, empty?.compactHeads]).toEqual([[], undefined]);
+    });
+
     claim('answers many shards at once, in the order of the requests', async (outbox) => {
       const messages = Array.from({ length: 64 }, () => sampleMessage({ key: null, topic: uniqueName('many') }));
       await added(outbox, messages);
@@ -299,12 +323,32 @@ export function outboxStoreSuite(
 
     claim('pins the first count of a topic, whatever is asked later, and two at once agree', async ({ store }) => {
       const topic = uniqueName('pin');
-      expect(await store.pin(topic, 6)).toBe(6);
-      expect(await store.pin(topic, 12)).toBe(6);
+      expect(await store.pin(topic, 6)).toEqual({ topic, partitions: 6, generation: 1, switching: null });
+      expect(await store.pin(topic, 12)).toMatchObject({ partitions: 6 });
       const racing = uniqueName('pin');
       const [one, two] = await Promise.all([store.pin(racing, 3), store.pin(racing, 4)]);
-      expect(one).toBe(two);
-      expect(await store.pin(racing, 5)).toBe(one);
+      expect(one).toEqual(two);
+      expect(await store.pin(racing, 5)).toEqual(one);
+      expect(await store.pins()).toEqual(expect.arrayContaining([one, await store.pin(topic, 1)]));
+    });
+
+    claim('changes a pin as long as it is as it was known, and shows the change to all', async ({ store }) => {
+      const topic = uniqueName('switch');
+      const pin = await store.pin(topic, 2);
+      const note = { action: 'grow-begin', actor: 'suite' } as const;
+      const begun = { ...pin, switching: { partitions: 5, groups: ['a', 'b'], since: null, offsets: null } };
+      expect(await store.changePin(pin, begun, note)).toBe(true);
+      expect(await store.changePin(pin, { ...pin, partitions: 9 }, note)).toBe(false);
+      expect(await store.pin(topic, 7)).toEqual(begun);
+      const ended = { ...begun, switching: { ...begun.switching, since: await store.databaseTime(), offsets: [3n, 2n ** 62n] } };
+      const [first, second] = await Promise.all([store.changePin(begun, ended), store.changePin(begun, pin)]);
+      expect([first, second].filter(Boolean)).toHaveLength(1);
+      if (second) expect(await store.changePin(pin, ended)).toBe(true);
+      expect((await store.pins()).find((one) => one.topic === topic)).toEqual(ended);
+      const grown = { topic, partitions: 5, generation: 2, switching: null };
+      expect(await store.changePin(ended, grown, note)).toBe(true);
+      expect(await store.pin(topic, 1)).toEqual(grown);
+      expect(await store.changePin(pin, begun, note)).toBe(false);
     });
 
     claim('keeps topics apart that differ only in case', async (outbox) => {
@@ -314,8 +358,8 @@ export function outboxStoreSuite(
       await added(outbox, [lower, upper]);
       expect((await only(outbox, lower)).topic).toBe(topic);
       expect((await only(outbox, upper)).topic).toBe(topic.toUpperCase());
-      expect(await outbox.store.pin(topic, 3)).toBe(3);
-      expect(await outbox.store.pin(topic.toUpperCase(), 5)).toBe(5);
+      expect(await outbox.store.pin(topic, 3)).toMatchObject({ topic, partitions: 3 });
+      expect(await outbox.store.pin(topic.toUpperCase(), 5)).toMatchObject({ topic: topic.toUpperCase(), partitions: 5 });
     });
 
     claim('tells whether everything up to a position is settled, whatever its shard', async (outbox) => {

@@ -49,6 +49,26 @@ export function parkingSuite(name: string, make: () => Promise<ParkingBackend>):
       expect(letter?.headers).toEqual(messages[0]?.headers);
     });
 
+    claim('shows heads in full while a key is parked, whatever was asked, and says which have it', async (backend) => {
+      const { messages } = await keyed(backend, 3);
+      const [first, second] = [await row(backend, messages[0]), await row(backend, messages[1])];
+      const heads = {
+        shard: first.shard,
+        low: first.position,
+        start: Number.MAX_SAFE_INTEGER,
+        limit: 1,
+        inlineBytes: 0,
+        compactHeads: true,
+      };
+      await backend.store.readPages([heads]);
+      await backend.store.park(first, FAILURE);
+      for (let again = 0; again < 2; again += 1) {
+        const [page] = await backend.store.readPages([heads]);
+        expect(page?.compactHeads).toBeUndefined();
+        expect(page?.heads.find(({ id }) => id.equals(second.id))?.parked).toBe(true);
+      }
+    });
+
     claim('remembers that a message may have been published', async (backend) => {
       const { messages } = await keyed(backend, 1);
       await backend.store.park(await row(backend, messages[0]), { ...FAILURE, mayBePublished: true });

@@ -1,5 +1,7 @@
-import { type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
+import { isDeepStrictEqual } from 'node:util';
+import { type DeadLetter, type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
 import {
+  CompactHeads,
   type OutboxBacklog,
   type OutboxStore,
   type Page,
@@ -9,6 +11,7 @@ import {
   type RowHead,
   type ShardBacklog,
   shardOf,
+  type TopicPin,
 } from '@txbox/outbox/store';
 import { MemoryArchive } from './memory-archive.ts';
 import { MemoryDeadLetters } from './memory-dead-letters.ts';
@@ -29,7 +32,7 @@ interface Row extends Omit<PendingRow, 'parked'> {
 export interface MemoryOutboxOptions {
   /** Wall clock, milliseconds since 1970. Default the machine's. */
   readonly now?: () => number;
-  /** Whether settling keeps the rows in `archive`. Default false. */
+  /** Whether `archive` keeps what is settled or redriven. Default false. */
   readonly archives?: boolean;
 }
 
@@ -40,7 +43,7 @@ export interface MemoryOutboxOptions {
  */
 export class MemoryOutbox implements OutboxStore {
   readonly #rows: Map<number, Row> = new Map();
-  readonly #pins: Map<string, number> = new Map();
+  readonly #pins: Map<string, TopicPin> = new Map();
   readonly #now: () => number;
   readonly #archives: boolean;
   #next = 1;
@@ -50,8 +53,8 @@ export class MemoryOutbox implements OutboxStore {
   constructor(options: MemoryOutboxOptions = {}) {
     this.#now = options.now ?? Date.now;
     this.#archives = options.archives ?? false;
-    this.deadLetters = new MemoryDeadLetters(this.#now);
     this.archive = new MemoryArchive(this.#now);
+    this.deadLetters = new MemoryDeadLetters(this.#now, (letter) => this.#keep(letter));
   }
 
   /** Opens a transaction; any number may be open at once. */
@@ -78,11 +81,14 @@ export class MemoryOutbox implements OutboxStore {
 
   readPages(requests: readonly PageRequest[]): Promise<Page[]> {
     const visible = this.#sorted().filter((row) => row.state !== 'uncommitted');
-    const pages = requests.map(({ shard, low, start, limit, inlineBytes }) => {
+    const pages = requests.map(({ shard, low, start, limit, inlineBytes, compactHeads = false }) => {
       const rows = visible.filter((row) => row.shard === shard && row.position >= low);
+      const heads = rows.filter((row) => row.position < start);
+      const compact = compactHeads && !this.deadLetters.anyParked && heads.length > 0;
       return {
         shard,
-        heads: rows.filter((row) => row.position < start).map((row) => ({ ...headOf(row), parked: this.#isParked(row) })),
+        heads: compact ? [] : heads.map((row) => ({ ...headOf(row), parked: this.#isParked(row) })),
+        ...(compact ? { compactHeads: CompactHeads.of(heads) } : {}),
         rows: rows
           .filter((row) => row.position >= start)
           .slice(0, limit)
@@ -118,9 +124,9 @@ export class MemoryOutbox implements OutboxStore {
 
   settle(rows: readonly RowHead[]): Promise<number> {
     const found = rows.flatMap((head) => this.#visible(head) ?? []);
-    for (const { position, id, topic, key, type, sequence, headers, payload, bytes } of found) {
-      if (this.#archives) this.archive.add({ id, topic, key, type: type ?? '', sequence, headers, payload, bytes });
-      this.#rows.delete(position);
+    for (const row of found) {
+      this.#keep(row);
+      this.#rows.delete(row.position);
     }
     return Promise.resolve(found.length);
   }
@@ -153,10 +159,24 @@ export class MemoryOutbox implements OutboxStore {
     return Promise.resolve(true);
   }
 
-  pin(topic: string, partitions: number): Promise<number> {
-    const pinned = this.#pins.get(topic) ?? partitions;
+  pin(topic: string, partitions: number): Promise<TopicPin> {
+    const pinned = this.#pins.get(topic) ?? { topic, partitions, generation: 1, switching: null };
     this.#pins.set(topic, pinned);
     return Promise.resolve(pinned);
+  }
+
+  pins(): Promise<TopicPin[]> {
+    return Promise.resolve([...this.#pins.values()].sort((one, other) => (one.topic < other.topic ? -1 : 1)));
+  }
+
+  changePin(known: TopicPin, next: TopicPin): Promise<boolean> {
+    if (!isDeepStrictEqual(this.#pins.get(known.topic), known)) return Promise.resolve(false);
+    this.#pins.set(known.topic, next);
+    return Promise.resolve(true);
+  }
+
+  databaseTime(): Promise<string> {
+    return Promise.resolve(sqlTimeOf(this.#now()));
   }
 
   backlog(): Promise<OutboxBacklog> {
@@ -174,6 +194,10 @@ export class MemoryOutbox implements OutboxStore {
 
   isSettledUpTo(position: number): Promise<boolean> {
     return Promise.resolve(![...this.#rows.values()].some((row) => row.state !== 'uncommitted' && row.position <= position));
+  }
+
+  #keep({ id, topic, key, type, sequence, headers, payload, bytes }: Row | DeadLetter): void {
+    if (this.#archives) this.archive.add({ id, topic, key, type: type ?? '', sequence, headers, payload, bytes });
   }
 
   #backlogOf(rows: readonly Row[]): OutboxBacklog {
