@@ -17,6 +17,7 @@ interface Probe {
   readonly httpGet: { readonly path: string; readonly port: string };
 }
 interface Container {
+  readonly restartPolicy?: string;
   readonly args: readonly string[];
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
   readonly lifecycle: { readonly preStop: { readonly exec: { readonly command: readonly string[] } } };
@@ -28,13 +29,21 @@ interface Document {
   readonly kind: string;
   readonly spec: {
     readonly replicas: number;
-    readonly template: { readonly spec: { readonly terminationGracePeriodSeconds: number; readonly containers: readonly [Container] } };
+    readonly template: {
+      readonly spec: {
+        readonly terminationGracePeriodSeconds: number;
+        readonly initContainers?: readonly Container[];
+        readonly containers: readonly [Container];
+      };
+    };
   };
 }
-const DOCUMENTS = parseAllDocuments(read('kubernetes.yaml')).map((document) => {
-  expect(document.errors).toEqual([]);
-  return document.toJS() as Document;
-});
+const documentsIn = (name: string): Document[] =>
+  parseAllDocuments(read(name)).map((document) => {
+    expect(document.errors).toEqual([]);
+    return document.toJS() as Document;
+  });
+const DOCUMENTS = documentsIn('kubernetes.yaml');
 const PATHS = [...readFileSync(join(FOLDER, '../../docs/operations/watching.md'), 'utf8').matchAll(/^\| `(\/[a-z/]+)` \|/gm)].map(
   ([, path]) => path,
 );
@@ -44,6 +53,10 @@ function graceMsOf(args: readonly string[]): number {
   expect(args.slice(0, 2)).toEqual(START?.path);
   const { values } = parseArgs({ args: args.slice(2), options: START?.options ?? {} });
   return Number(values['grace-ms']);
+}
+
+function preStopMsOf(container: Container | undefined): number {
+  return Number(/(\d+)\)$/.exec(container?.lifecycle.preStop.exec.command.at(-1) ?? '')?.[1]);
 }
 
 it('the configuration is one, with everything from the environment', async () => {
@@ -65,10 +78,22 @@ it('the deployment has two relays that are asked and stopped as a relay expects'
   );
   expect(PATHS).toEqual(expect.arrayContaining(['/health/live', '/health/ready', '/metrics']));
   expect(container?.ports).toEqual([{ name: 'http', containerPort: PORT }]);
-  const preStopMs = Number(/(\d+)\)$/.exec(container?.lifecycle.preStop.exec.command.at(-1) ?? '')?.[1]);
   expect((deployment?.template.spec.terminationGracePeriodSeconds ?? 0) * 1_000).toBeGreaterThan(
-    graceMsOf(container?.args ?? []) + preStopMs,
+    graceMsOf(container?.args ?? []) + preStopMsOf(container),
   );
+});
+
+it('the relay in the pods of a service is stopped after it, asked whether it lives, and never makes it unready', () => {
+  const spec = documentsIn('kubernetes-pod.yaml')[0]?.spec;
+  expect(spec?.replicas).toBe(2);
+  const [relay] = spec?.template.spec.initContainers ?? [];
+  expect(relay?.restartPolicy).toBe('Always');
+  expect(relay).not.toHaveProperty('readinessProbe');
+  const live = { path: '/health/live', port: 'http-relay' };
+  expect([relay?.startupProbe.httpGet, relay?.livenessProbe.httpGet]).toEqual([live, live]);
+  expect(relay?.ports).toEqual([{ name: 'http-relay', containerPort: PORT }]);
+  const graceMs = (spec?.template.spec.terminationGracePeriodSeconds ?? 0) * 1_000;
+  expect(graceMs).toBeGreaterThan(graceMsOf(relay?.args ?? []) + preStopMsOf(relay));
 });
 
 it('Compose waits longer than the relay, and asks whether it lives', () => {
