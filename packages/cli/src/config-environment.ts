@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { nearestName, type OptionShape, propertiesOf } from '@txbox/core/spi';
-import { messageOf } from './output.ts';
 
 /** A variable that sets an option. */
 interface ConfigVariable {
@@ -65,7 +64,8 @@ export function readEnvironment(
       try {
         found.set(of, { path, text: readFileSync(value, 'utf8').replace(/\r?\n$/, ''), name: `${name} (${value})` });
       } catch (error) {
-        problems.push(`the file of ${path.join('.')} cannot be read: ${messageOf(error)} (environment ${name})`);
+        // Not what the variable says: it may be the secret itself, under the wrong name.
+        problems.push(`the file of ${path.join('.')} cannot be read: ${String((error as { code?: unknown }).code)} (environment ${name})`);
       }
     }
   }

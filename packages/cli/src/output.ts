@@ -28,7 +28,7 @@ export function reportFailure(error: unknown): void {
 }
 
 /** What an error says. */
-export function messageOf(error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 

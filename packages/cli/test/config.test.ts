@@ -107,7 +107,7 @@ describe('environment', () => {
     expect(code).toBe(1);
     expect(shown.problems).toEqual([
       'TXBOX_DATABASE__URL and TXBOX_DATABASE__URL_FILE exclude each other (environment)',
-      expect.stringMatching(/^the file of relay\.wake cannot be read: .*gone.*\(environment TXBOX_RELAY__WAKE_FILE\)$/),
+      expect.stringMatching(/^the file of relay\.wake cannot be read: ENOENT \(environment TXBOX_RELAY__WAKE_FILE\)$/),
     ]);
   });
 
@@ -141,6 +141,7 @@ describe('secrets', () => {
   it.each([
     ['in a URL', { database: { url: `mysql://u:${SECRET}@h/d` } }],
     ['in a URL, with an @ that is not escaped', { database: { url: `mysql://u:a@b@${SECRET}@h/d` } }],
+    ['in a URL, with an @ in the name', { database: { url: `mysql://u@azure:${SECRET}@h/d` } }],
     ['as a parameter of a URL', { database: { url: `mysql://u@h/d?password=${SECRET}` } }],
     ['in a URL that is none', { database: { url: `postgres://u:${SECRET}@h/d` } }],
     ['in sasl', { publisher: { ...KAFKA, sasl: { mechanism: 'plain', username: SECRET, password: SECRET } } }],
@@ -160,6 +161,8 @@ describe('secrets', () => {
   it.each([
     ['TXBOX_PUBLISHER__SASL', `{ "mechanism": "plain", "password": "${SECRET}" `],
     ['TXBOX_PUBLISHER__SASL__PASSWORD', SECRET],
+    ['TXBOX_PUBLISHER__SASL__PASSWORD_FILE', SECRET],
+    ['TXBOX_INBOX__DATABASE', `{ "password": "${SECRET}"`],
     ['TXBOX_DATABASE', `{ "url": "mysql://u:${SECRET}@h/d"`],
   ])('are shown nowhere: in %s', async (variable, text) => {
     put({ publisher: KAFKA });

@@ -182,8 +182,8 @@ export function orFalse(rule: OptionRule): OptionRule {
 /** A logger by its methods. */
 export const loggerLike: OptionRule = objectWith('debug', 'info', 'warn', 'error');
 
-// To the last @: passwords are written unescaped too.
-const PASSWORD = /(:\/\/[^:@/\s]*:).*@/s;
+// From the first colon to the last @: names and passwords are written unescaped too.
+const PASSWORD = /(:\/\/[^:\s]*:).*@/s;
 // mysql2 takes options there.
 const SECRET_PARAMETER = /([?&][^=&]*(?:pass|secret|key|token|ssl)[^=&]*=)[^&]*/gi;
 
