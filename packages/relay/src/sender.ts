@@ -93,7 +93,7 @@ export class Sender {
 
   async #send(lane: RelayLane, rows: readonly QueuedRow[], sentAt: number): Promise<void> {
     const { lanes, clock, events, onAcknowledged, onProgress } = this.#plan;
-    const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
+    const bytes = lane.inFlightBytes;
     this.#requests += 1;
     this.#rows += rows.length;
     this.#bytes += bytes;
@@ -236,7 +236,7 @@ export class Sender {
     for (const lane of this.#plan.lanes.stuck) {
       if (lane.inFlight === 0) continue;
       requests += 1;
-      for (const row of lane.inFlightRows()) bytes += row.bytes;
+      bytes += lane.inFlightBytes;
     }
     return { requests, bytes };
   }
