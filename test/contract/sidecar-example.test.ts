@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { commands } from '@txbox/relay/commands';
+import { examineOptions } from '@txbox/core/spi';
+import { commands, sections } from '@txbox/relay/commands';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 
@@ -64,7 +65,7 @@ it('the configuration is one, with everything from the environment', async () =>
   onTestFinished(() => void vi.unstubAllEnvs());
   const { default: config } = (await import(pathToFileURL(join(FOLDER, 'txbox.config.mjs')).href)) as { default: Record<string, unknown> };
   expect(config).toMatchObject({ database: { url: 'mysql://orders:secret@db/orders' }, http: { host: '0.0.0.0', port: PORT } });
-  expect(START?.configProblems?.(config)).toEqual([]);
+  for (const { name, options } of sections) expect(examineOptions((config[name] ?? {}) as object, options).problems).toEqual([]);
 });
 
 it('the deployment has two relays that are asked and stopped as a relay expects', () => {

@@ -1,6 +1,7 @@
 import {
   checkOptions,
   flag,
+  type OptionChecks,
   type Publisher,
   type PublisherInspection,
   type PublishReceipt,
@@ -30,6 +31,14 @@ export interface KafkajsPublisherOptions extends KafkaPublisherOptions {
 
 type Resolved = ResolvedPublisher & Required<Pick<KafkajsPublisherOptions, 'patchIdleTimer'>>;
 
+/** Rules and defaults of {@link KafkajsPublisherOptions}. */
+export const KAFKAJS_OPTIONS: OptionChecks<Resolved> = {
+  rules: { ...publisherRules, patchIdleTimer: flag },
+  defaults: { ...PUBLISHER_DEFAULTS, patchIdleTimer: true },
+  optional: ['sasl'],
+  secret: ['sasl', 'ssl'],
+};
+
 /**
  * A publisher into Kafka by the client kafkajs. Acknowledged records are on all replicas in sync (acks −1); set
  * `min.insync.replicas` so that this means something.
@@ -46,14 +55,7 @@ type Resolved = ResolvedPublisher & Required<Pick<KafkajsPublisherOptions, 'patc
  * (`DEPENDENCY_MISSING` at `connect`).
  */
 export function kafkajs(options: KafkajsPublisherOptions): Publisher {
-  return new KafkajsPublisher(
-    checkOptions<Resolved>('kafkajs', options, {
-      rules: { ...publisherRules, patchIdleTimer: flag },
-      defaults: { ...PUBLISHER_DEFAULTS, patchIdleTimer: true },
-      optional: ['sasl'],
-      secret: ['sasl', 'ssl'],
-    }),
-  );
+  return new KafkajsPublisher(checkOptions<Resolved>('kafkajs', options, KAFKAJS_OPTIONS));
 }
 
 /** All replicas in sync. */
