@@ -68,6 +68,8 @@ class KafkajsPublisher implements Publisher {
   readonly #options: Resolved;
   readonly #topics: TopicDirectory;
   readonly #producers: Map<string, ClientSlot<Producer>> = new Map();
+  /** Partitions when a topic was described last. */
+  readonly #described: Map<string, number> = new Map();
   #closed = false;
 
   constructor(options: Resolved) {
@@ -83,7 +85,11 @@ class KafkajsPublisher implements Publisher {
   }
 
   async describeTopic(topic: string): Promise<TopicDescription> {
-    return { topic, partitions: await this.#topics.partitionsOf(topic) };
+    const partitions = await this.#topics.partitionsOf(topic);
+    // A producer knows the partitions that there were when it was made.
+    if (partitions > (this.#described.get(topic) ?? partitions)) this.#producers.get(topic)?.renew();
+    this.#described.set(topic, partitions);
+    return { topic, partitions };
   }
 
   async inspect(topics: readonly string[]): Promise<PublisherInspection> {
