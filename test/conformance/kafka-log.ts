@@ -11,8 +11,11 @@ export async function readBatches(broker: string, topic: string, partitions: num
   const [host = '', port] = broker.split(':');
   const connection = new Connection('conformance');
   await connection.connect(host, Number(port));
-  const lanes = Array.from({ length: partitions }, async (_, partition) => await readLane(connection, topic, partition));
-  return await Promise.all(lanes).finally(async () => await connection.close());
+  try {
+    return await Promise.all(Array.from({ length: partitions }, async (_, partition) => await readLane(connection, topic, partition)));
+  } finally {
+    await connection.close();
+  }
 }
 
 /** Every record of a topic, lane by lane. */
