@@ -43,7 +43,7 @@ it('docs/api is what the docstrings say (npm run docs makes it anew)', () => {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-});
+}, 120_000);
 
 describe.each(DOCUMENTS)('%s', (file) => {
   it('has only links that lead somewhere', () => {
