@@ -86,7 +86,9 @@ async function tarballHolds(tarball: string, wanted: readonly string[]): Promise
   const { code, output } = await command('tar', ['-tzf', tarball]);
   const files = output.split('\n');
   const missing = wanted.filter((file) => !files.includes(file));
-  const foreign = files.filter((file) => file !== '' && !/^package\/(dist\/|LICENSE$|README\.md$|config\.schema\.json$|package\.json$)/.test(file));
+  const foreign = files.filter(
+    (file) => file !== '' && !/^package\/(dist\/|LICENSE$|README\.md$|config\.schema\.json$|package\.json$)/.test(file),
+  );
   if (code === 0 && missing.length === 0 && foreign.length === 0) return { code: 0, output: '' };
   return {
     code: 1,
