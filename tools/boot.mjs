@@ -35,6 +35,7 @@ const TASKS = {
   check: { install: 'all', run: ['node', 'tools/check.ts'] },
   build: { install: 'all', run: BUILD },
   bench: { install: 'all', build: BUILD, run: ['node', 'bench/dist/main.js'] },
+  chaos: { install: 'all', build: BUILD, run: ['node', 'bench/dist/chaos.js'] },
   docs: { install: 'all', build: BUILD, run: ['node', 'tools/api-reference/generate.ts'] },
   format: { install: 'all', run: [join(ROOT, 'tools/node_modules/.bin/biome'), 'check', '--write', '.'] },
   txbox: { install: 'all', build: [...BUILD, 'packages/cli'], run: ['node', join(ROOT, 'packages/cli/dist/bin.js')], here: true },

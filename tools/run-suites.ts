@@ -136,11 +136,16 @@ async function startServices(names: readonly string[]): Promise<Services> {
   const startedAt = performance.now();
   const child = spawn(process.execPath, [join(ROOT, 'tools/services.mjs'), 'start', ...names], {
     cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
+  });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    said += chunk;
+    process.stderr.write(chunk);
   });
   const code = await new Promise<number>((resolve) => {
     child.once('error', () => resolve(1));
@@ -150,7 +155,10 @@ async function startServices(names: readonly string[]): Promise<Services> {
   const entries = text.split('\n').filter((entry) => entry.includes('='));
   const env = Object.fromEntries(entries.map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]));
   say(code === 0 ? `── servers ready in ${seconds} s` : `── the servers did not start (${seconds} s)`);
-  return code === 0 ? { env } : { env, error: 'its servers did not start; the reason stands above, under "starting"' };
+  if (code === 0) return { env };
+  // Said again at the end, where whoever sees only the end of the log looks.
+  report.push('the servers did not start:', ...said.slice(said.lastIndexOf('services: ')).trimEnd().split('\n').slice(0, MAX_NAMED));
+  return { env, error: 'its servers did not start; the reason stands above' };
 }
 
 function endGroup(child: ChildProcess): void {

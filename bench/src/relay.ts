@@ -3,6 +3,7 @@ import { ProgressBar } from './progress-bar.ts';
 import { BenchSite } from './relay/bench-site.ts';
 import { measureBacklogSize } from './relay/rows/backlog-size.ts';
 import { measureDeadRows } from './relay/rows/dead-rows.ts';
+import { measureHandOver } from './relay/rows/hand-over.ts';
 import { measureIdle } from './relay/rows/idle.ts';
 import { measureLatency } from './relay/rows/latency.ts';
 import { measureOneKey } from './relay/rows/one-key.ts';
@@ -10,7 +11,7 @@ import { measurePublishing } from './relay/rows/publishing.ts';
 import { measureWriters } from './relay/rows/writers.ts';
 
 /** Rows of the table of cost ceilings that are measured here. */
-export const RELAY_ROWS = ['B1', 'B1p', 'B2', 'B3', 'B4', 'B5', 'B7', 'B9', 'B10'] as const;
+export const RELAY_ROWS = ['B1', 'B1p', 'B2', 'B3', 'B4', 'B5', 'B7', 'B9', 'B10', 'L1', 'L2', 'L3'] as const;
 export type RelayRow = (typeof RELAY_ROWS)[number];
 
 /** What publishing costs: the relay beside the bare client and beside relays as others have them. */
@@ -33,8 +34,8 @@ interface Part {
 
 /** Sizes beside those that are given. */
 const SIZES = {
-  usual: { largeRounds: 3, large: 1_000_000, small: 10_000, deletes: 180_000, events: 300, idleSeconds: 15, idleRounds: 4 },
-  quick: { largeRounds: 2, large: 100_000, small: 5_000, deletes: 40_000, events: 60, idleSeconds: 5, idleRounds: 2 },
+  usual: { largeRounds: 3, large: 1_000_000, small: 10_000, deletes: 180_000, events: 300, idleSeconds: 15, idleRounds: 4, handOvers: 5 },
+  quick: { largeRounds: 2, large: 100_000, small: 5_000, deletes: 40_000, events: 60, idleSeconds: 5, idleRounds: 2, handOvers: 1 },
 };
 
 /** Measures in a database and topics of its own, which are removed afterwards. */
@@ -56,7 +57,7 @@ function partsOf(
   rows: readonly RelayRow[],
   sizes: { readonly backlog: number; readonly rounds: number } & (typeof SIZES)['usual'],
 ): Part[] {
-  const { backlog, rounds, largeRounds, large, small, deletes, events, idleSeconds, idleRounds } = sizes;
+  const { backlog, rounds, largeRounds, large, small, deletes, events, idleSeconds, idleRounds, handOvers } = sizes;
   const clients = [
     ...(rows.includes('B1') || rows.includes('B2') ? (['kafkajs'] as const) : []),
     ...(rows.includes('B1p') ? (['platformatic'] as const) : []),
@@ -78,6 +79,11 @@ function partsOf(
     { rows: ['B7'], steps: rounds + 1, run: (site, step) => measureWriters(site, { rows: backlog, rounds, step }) },
     { rows: ['B9'], steps: idleRounds, run: (site, step) => measureIdle(site, { seconds: idleSeconds, rounds: idleRounds, step }) },
     { rows: ['B10'], steps: rounds + 1, run: (site, step) => measureOneKey(site, { rows: backlog, rounds, step }) },
+    {
+      rows: ['L1', 'L2', 'L3'],
+      steps: 3 * handOvers,
+      run: (site, step) => measureHandOver(site, { rounds: handOvers, step }),
+    },
   ];
   return parts.filter((part) => part.rows.some((row) => rows.includes(row)));
 }

@@ -2,16 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Delivery, Publisher } from '@txbox/core/spi';
 import { kafkajs, kafkajsSource } from '@txbox/kafka/kafkajs';
+import { platformatic } from '@txbox/kafka/platformatic';
 import { type MessageSourceBackend, messageSourceSuite, type PublisherBackend, publisherSuite } from '@txbox/testing/conformance';
 import { type Admin, type IHeaders, Kafka, logLevel } from 'kafkajs';
+import { expect } from 'vitest';
 import { backendUrl } from './backend-url.ts';
+import { readLog } from './kafka-log.ts';
 
 const HEADER_ORDER =
   'kafkajs holds headers in an object by name: values of one name keep their order, names do not keep theirs when one returns';
 
-/** Both suites of a broker. */
+/** The suites of a broker: both publishers and the source. */
 export function kafkaSuites(backend: string, variable: string, service: string): void {
-  publisherSuite(backend, async () => await publisherBackend(variable, service), { lacks: { 'header-order': HEADER_ORDER } });
+  publisherSuite(backend, async () => await publisherBackend(variable, service, kafkajs), { lacks: { 'header-order': HEADER_ORDER } });
+  publisherSuite(`${backend}, platformatic`, async () => await publisherBackend(variable, service, platformatic));
   messageSourceSuite(backend, async () => await sourceBackend(variable, service), { lacks: { 'header-order': HEADER_ORDER } });
 }
 
@@ -23,12 +27,14 @@ interface Broker {
   dispose(): Promise<void>;
 }
 
-async function open(variable: string, service: string): Promise<Broker> {
+type NewPublisher = (options: { readonly brokers: readonly string[] }) => Publisher;
+
+async function open(variable: string, service: string, newPublisher: NewPublisher = kafkajs): Promise<Broker> {
   const brokers = backendUrl(variable, service).split(',');
   const client = new Kafka({ brokers, clientId: 'conformance', logLevel: logLevel.NOTHING });
   const admin = client.admin();
   await admin.connect();
-  const publisher = kafkajs({ brokers });
+  const publisher = newPublisher({ brokers });
   await publisher.connect();
   const topics: string[] = [];
   return {
@@ -47,14 +53,14 @@ async function open(variable: string, service: string): Promise<Broker> {
   };
 }
 
-async function publisherBackend(variable: string, service: string): Promise<PublisherBackend> {
-  const { client, publisher, createTopic, dispose } = await open(variable, service);
+async function publisherBackend(variable: string, service: string, newPublisher: NewPublisher): Promise<PublisherBackend> {
+  const { client, brokers, publisher, createTopic, dispose } = await open(variable, service, newPublisher);
   return {
     publisher,
     createTopic,
-    readAll: async (topic) => await readAll(client, topic),
+    readAll: async (topic) => await readByBoth(client, brokers, topic),
     // A port of the discard service: nothing listens there.
-    unreachable: () => kafkajs({ brokers: ['127.0.0.1:9'] }),
+    unreachable: () => newPublisher({ brokers: ['127.0.0.1:9'] }),
     dispose,
   };
 }
@@ -80,6 +86,20 @@ async function untilMembers(client: Kafka, group: string, count: number): Promis
     await sleep(50);
   }
   await admin.disconnect();
+}
+
+/** Every record, by both clients: they see the same, but for the order of headers of different names. */
+async function readByBoth(client: Kafka, [broker = '']: readonly string[], topic: string): Promise<Delivery[]> {
+  const byKafkajs = await readAll(client, topic);
+  const admin = client.admin();
+  await admin.connect();
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+  await admin.disconnect();
+  const byPlatformatic = await readLog(broker, topic, topics[0]?.partitions.length ?? 0);
+  const withSortedHeaders = (deliveries: Delivery[]): Delivery[] =>
+    deliveries.map((one) => ({ ...one, headers: [...one.headers].sort(([a], [b]) => (a < b ? -1 : Number(a > b))) }));
+  expect(withSortedHeaders(byPlatformatic)).toEqual(withSortedHeaders(byKafkajs));
+  return byPlatformatic;
 }
 
 /** Every record, by a bare client in a group of its own. */

@@ -13,7 +13,7 @@ import {
   tableNames,
 } from '@txbox/core/spi';
 import { inboxComponent, inboxStore } from '@txbox/inbox/store';
-import { outboxArchive, outboxComponent, outboxStore, outboxWriter, RELAY_SCOPE } from '@txbox/outbox/store';
+import { archiveRedriven, outboxArchive, outboxComponent, outboxStore, outboxWriter, RELAY_SCOPE } from '@txbox/outbox/store';
 import type {
   ArchiveBackend,
   InboxStoreBackend,
@@ -78,6 +78,7 @@ export async function archiveBackend(open: (components: readonly MigrationCompon
   return {
     ...outboxIn(opened, true),
     archive: outboxArchive(database),
+    deadLetters: deadLetterStore(database, RELAY_SCOPE, undefined, archiveRedriven()),
     backdate: async (ids, ageMs) => {
       const session = await database.session();
       await session.execute(

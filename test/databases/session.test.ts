@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { randomBytes } from 'node:crypto';
+import { openDatabase, type TxboxError } from '@txbox/core/spi';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type EmptyDatabase, emptyDatabase, SERVERS } from './server.ts';
 
 describe.each(SERVERS)('sessions on %s', (_name, variable, service) => {
@@ -22,6 +24,35 @@ describe.each(SERVERS)('sessions on %s', (_name, variable, service) => {
     expect((await (await database.session({ dirty: true })).query(settings))[0]?.[5]).toBe('READ-UNCOMMITTED');
     expect(database.dialect.maxStatementBytes).toBeGreaterThan(1_000_000);
     expect(database.description).not.toContain(':root:');
+  });
+
+  it('say whether the user, the password, the name of the database or a right is wrong; never the password', async () => {
+    const root = await (await server.open()).session();
+    const user = `poor_${randomBytes(4).toString('hex')}`;
+    await root.execute(`CREATE USER '${user}'@'%' IDENTIFIED BY 'secret'`);
+    onTestFinished(async () => void (await root.execute(`DROP USER '${user}'@'%'`)));
+    const opened = async (change: (url: URL) => void): Promise<unknown> => {
+      const url = new URL(server.url);
+      [url.username, url.password] = [user, 'secret'];
+      change(url);
+      const database = await openDatabase({ url: url.href }).catch((error: unknown) => error as TxboxError);
+      if (!('session' in database)) return `${database.code}: ${database.message}`;
+      onTestFinished(() => database.close());
+      const denied = (await database.session()).query('SELECT * FROM t').catch((error: unknown) => error as TxboxError);
+      const { code, message } = (await denied) as TxboxError;
+      return `${code}: ${message}`;
+    };
+    expect(await opened((url) => (url.password = 'wrong-one'))).toMatch(
+      /^DATABASE_UNAVAILABLE: .* refuses the user or the password: (?!.*wrong-one)/,
+    );
+    expect(await opened(() => undefined)).toMatch(/^DATABASE_UNAVAILABLE: .* is closed to this user: .*least/);
+    const { pathname } = new URL(server.url);
+    await root.execute(`GRANT INSERT ON ${pathname.slice(1)}.* TO '${user}'@'%'`);
+    expect(await opened(() => undefined)).toMatch(/^RIGHTS_MISSING: .*SELECT command denied.*txbox relay doctor/);
+    await root.execute(`GRANT ALL ON no_such_database.* TO '${user}'@'%'`);
+    expect(await opened((url) => (url.pathname = '/no_such_database'))).toMatch(
+      /^DATABASE_UNAVAILABLE: .* does not exist: .*CREATE DATABASE/,
+    );
   });
 
   it('never hand a dirty session to somebody who wants a clean one', async () => {

@@ -17,8 +17,8 @@ const DIRECTIONS: Readonly<Record<string, readonly string[]>> = {
 const LOADS_WHAT_IS_INSTALLED = ['cli'];
 
 /** Clients are optional peers: only the entry that bears a client's name may load one. */
-const CLIENTS = ['kafkajs', 'mysql2', 'typeorm', 'better-sqlite3', '@platformatic/kafka'];
-const CLIENT_ENTRIES = ['typeorm.ts', 'mysql2.ts', 'sqlite.ts', 'kafkajs.ts'];
+const CLIENTS = ['kafkajs', 'mysql2', 'typeorm', 'better-sqlite3', '@platformatic/kafka', '@opentelemetry/api'];
+const CLIENT_ENTRIES = ['typeorm.ts', 'mysql2.ts', 'sqlite.ts', 'kafkajs.ts', 'platformatic.ts', 'opentelemetry.ts'];
 
 const names = packageNames();
 const importsOfPackage = (name: string): Import[] => sourceFiles(`packages/${name}/src`).flatMap(importsOf);

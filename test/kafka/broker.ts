@@ -25,10 +25,11 @@ export async function bareAdmin(): Promise<Admin> {
 }
 
 /** A topic of the test's own, deleted after it. */
-export async function newTopic(numPartitions = 1): Promise<string> {
+export async function newTopic(numPartitions = 1, config: Readonly<Record<string, string>> = {}): Promise<string> {
   const topic = `kafka-${randomBytes(6).toString('hex')}`;
+  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
   const admin = await bareAdmin();
-  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1 }], waitForLeaders: true });
+  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }], waitForLeaders: true });
   onTestFinished(async () => {
     const deleting = bareClient().admin();
     await deleting.connect();

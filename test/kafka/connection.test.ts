@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from '@txbox/core/spi';
-import { type KafkajsPublisherOptions, kafkajs } from '@txbox/kafka/kafkajs';
+import type { KafkaConnectionOptions } from '@txbox/kafka';
+import { kafkajs } from '@txbox/kafka/kafkajs';
+import { platformatic } from '@txbox/kafka/platformatic';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { backendUrl } from '../conformance/backend-url.ts';
 import { BROKERS, consume, fill, newSource, newTopic, PATIENCE } from './broker.ts';
@@ -10,21 +12,25 @@ const username = of('TXBOX_TEST_KAFKA_SASL_USER');
 const password = of('TXBOX_TEST_KAFKA_SASL_PASSWORD');
 
 const MECHANISMS = ['plain', 'scram-sha-256', 'scram-sha-512'] as const;
+const PUBLISHERS = [
+  ['kafkajs', kafkajs],
+  ['platformatic', platformatic],
+] as const;
 const ssl = { ca: [readFileSync(of('TXBOX_TEST_KAFKA_SSL_CA'), 'utf8')] };
 
 afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Publishes and reads back over a connection of this kind. */
-async function roundTrip(options: Omit<KafkajsPublisherOptions, 'maxRecordBytes' | 'compression'>): Promise<void> {
-  const topic = await newTopic();
-  await fill(topic, ['a', 'b'], 0, kafkajs(options));
-  const { values } = await consume(newSource(options), `group-${topic}`, [topic]);
-  await expect.poll(() => values(), PATIENCE).toEqual(['a', 'b']);
-}
+describe.each(PUBLISHERS)('a connection of %s', (_, newPublisher) => {
+  /** Publishes and reads back over connections of this kind. */
+  async function roundTrip(options: KafkaConnectionOptions): Promise<void> {
+    const topic = await newTopic();
+    await fill(topic, ['a', 'b'], 0, newPublisher(options));
+    const { values } = await consume(newSource(options), `group-${topic}`, [topic]);
+    await expect.poll(() => values(), PATIENCE).toEqual(['a', 'b']);
+  }
 
-describe('a connection', () => {
   it.each(MECHANISMS)('proves itself by SASL %s', async (mechanism) => {
     await roundTrip({ brokers: of('TXBOX_TEST_KAFKA_SASL_BROKERS').split(','), sasl: { mechanism, username, password } });
   });
@@ -35,7 +41,7 @@ describe('a connection', () => {
   });
 
   it('refuses a certificate of an unknown authority', async () => {
-    const publisher = kafkajs({ brokers: of('TXBOX_TEST_KAFKA_SSL_BROKERS').split(','), ssl: true });
+    const publisher = newPublisher({ brokers: of('TXBOX_TEST_KAFKA_SSL_BROKERS').split(','), ssl: true });
     onTestFinished(async () => await publisher.close());
     await expect(publisher.connect()).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE', message: expect.stringMatching(/certificate/) });
   });
@@ -45,7 +51,7 @@ describe('a connection', () => {
     const note = (fields: object, message: string): void => void lines.push([fields, message]);
     const logger: Logger = { debug: note, info: note, warn: note, error: note };
     const sasl = { mechanism, username, password: 'hunter2hunter2' };
-    const publisher = kafkajs({ brokers: of('TXBOX_TEST_KAFKA_SASL_BROKERS').split(','), sasl, logger });
+    const publisher = newPublisher({ brokers: of('TXBOX_TEST_KAFKA_SASL_BROKERS').split(','), sasl, logger });
     onTestFinished(async () => await publisher.close());
     const failure = await publisher.connect().catch((error: unknown) => error as Error & { cause?: Error });
     expect(failure).toMatchObject({ code: 'BROKER_UNAVAILABLE', message: expect.stringMatching(/SASL/) });
@@ -79,13 +85,5 @@ describe('a client', () => {
     while (performance.now() < until) await new Promise((resolve) => setImmediate(resolve));
     const short = timers.mock.calls.filter(([, delay]) => (delay ?? 0) <= 1);
     expect(short).toEqual([]);
-  });
-
-  it('packs by gzip what can be read back', async () => {
-    const topic = await newTopic();
-    const value = 'the same again '.repeat(1_000);
-    await fill(topic, [value, value], 0, kafkajs({ brokers: BROKERS, compression: 'gzip' }));
-    const { values } = await consume(newSource(), `group-${topic}`, [topic]);
-    await expect.poll(() => values(), PATIENCE).toEqual([value, value]);
   });
 });

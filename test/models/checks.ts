@@ -18,7 +18,6 @@ const TWO = ['NR=2', 'NP=3', 'PAGE=1', 'NOPREFETCH'];
 const BATCH = [...ONE, 'BATCH=3'];
 /** Keys are parked and redriven meanwhile. */
 const PARK_ONE = ['NR=1', 'NP=3', 'PARK', 'LOWINV'];
-const PARK_TWO = [...TWO, 'PARK', 'LOWINV'];
 
 type Line = readonly [expect: Expectation, what: string, flags: readonly string[], slow?: 'slow'];
 
@@ -46,7 +45,7 @@ const RELAY_LOW: readonly Line[] = [
   ['holds', 'requests of several rows, restart issues numbers again', ['NR=1', 'NP=3', 'REUSE', 'BATCH=3'], 'slow'],
   ['holds', 'requests of two rows, two relays', [...TWO, 'LOWINV', 'BATCH=2'], 'slow'],
   ['holds', 'a key parked, its followers moved, redriven', PARK_ONE],
-  ['holds', 'parking, two relays without any lease', PARK_TWO, 'slow'],
+  ['holds', 'parking, two relays without any lease, always from 0', [...TWO, 'PARK', 'LOOK=3', 'NOLOW'], 'slow'],
   ['holds', 'parking, four numbers', ['NR=1', 'NP=4', 'PARK', 'LOWINV', 'NOPREFETCH'], 'slow'],
   ['holds', 'two keys parked', [...PARK_ONE, 'PARKS=2'], 'slow'],
   ['caught', 'parked keys read beside the page', [...PARK_ONE, 'PARKCACHED']],

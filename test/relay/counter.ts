@@ -86,12 +86,13 @@ export class Counters {
     while (this.#done < done) await sleep(5);
   }
 
-  async verdict(): Promise<Verdict> {
+  /** `seen`: what a consumer saw, in the order in which it did; default: the topic, partition by partition. */
+  async verdict(seen?: readonly Raised[]): Promise<Verdict> {
     const committed = Map.groupBy(
       await this.#service.rows('SELECT counter, attempt FROM raises ORDER BY counter, version'),
       (row) => row['counter'] as string,
     );
-    const records = (await readTopic(BROKERS, this.#topic)).map(({ value }) => JSON.parse(String(value)) as Raised);
+    const records = seen ?? (await readTopic(BROKERS, this.#topic)).map(({ value }) => JSON.parse(String(value)) as Raised);
     const arrived = Map.groupBy(records, ({ counter }) => counter);
     const wrong = [...new Set([...committed.keys(), ...arrived.keys()])].flatMap((counter) => {
       const expected = (committed.get(counter) ?? []).map((row) => row['attempt'] as string);

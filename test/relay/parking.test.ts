@@ -30,9 +30,7 @@ async function txbox(
   ...words: readonly string[]
 ): Promise<{ code: unknown; json: Record<string, unknown>; stderr: string }> {
   const commands = await TxboxCommands.create(database.url);
-  const run = commands.spawn(...words, '--json');
-  const code = await run.end();
-  return { code, json: run.stdout === '' ? {} : (JSON.parse(run.stdout) as Record<string, unknown>), stderr: run.stderr };
+  return await commands.json(...words);
 }
 
 describe.each(SERVERS)('a message that the broker refuses, on %s', (_name, variable, service) => {
@@ -112,21 +110,24 @@ describe('operators', () => {
     expect(relay.status()).toMatchObject({ parked: 1, held: [] });
   });
 
-  it('leave a letter that somebody may still send, and discard it later', async () => {
+  it('leave a letter that somebody may still send, and discard it later; what waited for it is published, and archived where that is asked for', async () => {
     const database = await serviceDatabase(variable, service);
     const topic = await newTopic(await bareAdmin(), 1, { 'max.message.bytes': String(LIMIT) });
     await addNotes(database, topic, { key: 'bad', text: LARGE }, { key: 'bad', text: 'bad 2' });
     const relay = await startRelay(database);
     await relay.whenIdle();
-    const early = await txbox(database, 'dead-letters', 'discard', '--topic', topic);
+    const commands = await TxboxCommands.create(database.url, { archive: { retentionMs: 3_600_000 } });
+    const early = await commands.json('dead-letters', 'discard', '--topic', topic);
     expect(early).toMatchObject({ code: 1, json: { letters: 0, tooYoung: 2 } });
     expect(early.json['waitMs']).toBeGreaterThan(10_000);
     // As if hours had passed.
     await database.rows('UPDATE txbox_dead_letter SET created_at = created_at - INTERVAL 1 DAY');
-    const discarded = await txbox(database, 'dead-letters', 'discard', '--reason', 'PUBLISH_REJECTED', '--actor', 'bob');
+    const discarded = await commands.json('dead-letters', 'discard', '--reason', 'PUBLISH_REJECTED', '--actor', 'bob');
     expect(discarded).toMatchObject({ code: 0, json: { letters: 1, released: 1, tooYoung: 0, stopped: [] } });
     expect(await textsIn(topic)).toEqual(['bad 2']);
     expect(await lettersIn(database)).toEqual([]);
+    const archived = await database.rows('SELECT topic, payload FROM txbox_archive');
+    expect(archived.map((row) => [row['topic'], String(row['payload'])])).toEqual([[topic, expect.stringContaining('bad 2')]]);
     expect(await database.rows('SELECT action, actor FROM txbox_audit ORDER BY id')).toEqual([
       { action: 'discard', actor: 'bob' },
       { action: 'redrive', actor: 'bob' },
@@ -134,18 +135,39 @@ describe('operators', () => {
   });
 
   it('are told what is wrong with what they say', async () => {
-    const database = await serviceDatabase(variable, service);
-    const commands = await TxboxCommands.create(database.url);
+    // Before any database is asked.
+    const commands = await TxboxCommands.create('mysql://nobody@127.0.0.1:1/nowhere');
     const said = async (...words: readonly string[]): Promise<string> => {
       const run = commands.spawn('dead-letters', ...words);
       expect(await run.end()).toBe(1);
       return run.stderr;
     };
     expect(await said('redrive')).toMatch(/--id.*--all.*OPTIONS_INVALID/);
-    const wrong = await said('list', '--since', 'yesterday', '--id', '7', '--key', 'a', '--key-base64', 'QQ==');
-    for (const problem of ['--id must be a UUID', '--since must be an instant', '--key and --key-base64 exclude'])
-      expect(wrong).toContain(problem);
-    expect(await said('list', '--of', 'billing')).toMatch(/--of must be relay/);
-    expect(await said('show', '--id', '01939b4e-0000-7000-8000-000000000000')).toMatch(/DEAD_LETTER_MISSING/);
+    const wrong = await said(
+      'list',
+      '--since',
+      'yesterday',
+      '--id',
+      '7',
+      '--key',
+      'a',
+      '--key-base64',
+      'QQ==',
+      '--of',
+      'billing',
+      '--limit',
+      'x',
+    );
+    const problems = [
+      '--id must be a UUID',
+      '--since must be an instant',
+      '--key and --key-base64 exclude',
+      '--of must be relay',
+      '--limit must',
+    ];
+    for (const problem of problems) expect(wrong).toContain(problem);
+    const database = await serviceDatabase(variable, service);
+    const missing = await txbox(database, 'dead-letters', 'show', '--id', '01939b4e-0000-7000-8000-000000000000');
+    expect(missing.stderr).toMatch(/DEAD_LETTER_MISSING/);
   });
 });

@@ -4,10 +4,19 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { HttpOptions, RelaySettings } from '@txbox/relay';
 import { onTestFinished } from 'vitest';
 import { BROKERS } from '../faults/kafka-cluster.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../packages/cli/src/bin.ts', import.meta.url));
+
+/** The rest of a configuration. */
+interface Sections {
+  readonly kind?: 'kafkajs' | 'platformatic';
+  readonly http?: HttpOptions;
+  /** Further options of the publisher. */
+  readonly publisher?: Readonly<Record<string, unknown>>;
+}
 
 /** `txbox` with a configuration file for one database and the broker. */
 export class TxboxCommands {
@@ -17,12 +26,16 @@ export class TxboxCommands {
     this.#config = config;
   }
 
-  /** Writes the file; removed after the test. */
-  static async create(url: string): Promise<TxboxCommands> {
+  /** Writes the file; removed after the test. `kind`: of the publisher. */
+  static async create(
+    url: string,
+    relay: RelaySettings = {},
+    { kind = 'kafkajs', http, publisher = {} }: Sections = {},
+  ): Promise<TxboxCommands> {
     const folder = await mkdtemp(join(tmpdir(), 'txbox-relay-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const config = join(folder, 'txbox.config.json');
-    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind: 'kafkajs', brokers: BROKERS } }));
+    await writeFile(config, JSON.stringify({ database: { url }, publisher: { kind, brokers: BROKERS, ...publisher }, relay, http }));
     return new TxboxCommands(config);
   }
 
@@ -32,6 +45,13 @@ export class TxboxCommands {
     const started = new TxboxProcess(child);
     onTestFinished(() => started.kill());
     return started;
+  }
+
+  /** Runs `txbox <words> --json` to its end. */
+  async json(...words: readonly string[]): Promise<{ code: unknown; json: Record<string, unknown>; stderr: string }> {
+    const run = this.spawn(...words, '--json');
+    const code = await run.end();
+    return { code, json: run.stdout === '' ? {} : (JSON.parse(run.stdout) as Record<string, unknown>), stderr: run.stderr };
   }
 }
 

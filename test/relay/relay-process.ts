@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { onTestFinished } from 'vitest';
 import { BROKERS } from '../faults/kafka-cluster.ts';
 import type { RelayProcessOptions } from './relay.process.ts';
@@ -25,16 +26,22 @@ export class RelayProcess {
   }
 
   /** Resolves when it runs; ended after the test at the latest. Rejects when it ends instead. */
-  static async start(url: string, leaseTtlMs: number): Promise<RelayProcess> {
+  static async start(url: string, leaseTtlMs: number, archive: RelayProcessOptions['archive'] = false): Promise<RelayProcess> {
     const child = fork(PROGRAM, { execArgv: ['--conditions=@txbox/source'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     const relay = new RelayProcess(child);
     onTestFinished(() => relay.kill());
     const running = Promise.withResolvers<void>();
     child.on('message', (message) => message === 'running' && running.resolve());
     void relay.#exited.then(([code]) => running.reject(new Error(`The relay ended with ${String(code)} before it ran.`)));
-    child.send({ url, brokers: BROKERS, leaseTtlMs } satisfies RelayProcessOptions);
+    child.send({ url, brokers: BROKERS, leaseTtlMs, archive } satisfies RelayProcessOptions);
     await running.promise;
     return relay;
+  }
+
+  /** The most physical memory that the process has had so far. */
+  async mostResidentMib(): Promise<number> {
+    const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Math.round(Number(/VmHWM:\s*(\d+)/.exec(status)?.[1]) / 1_024);
   }
 
   /** SIGKILL. */

@@ -4,11 +4,21 @@ import { createConnection, createPool, type Pool, type RowDataPacket } from 'mys
 import { onTestFinished } from 'vitest';
 import { backendUrl } from '../conformance/backend-url.ts';
 
-/** Servers of these tests: name, variable of the URL, name of the service. */
-export const SERVERS = [
+/** A server: name, variable of the URL, name of the service. */
+type Server = readonly [name: string, variable: string, service: string];
+
+/** Servers of these tests; the full run has all. */
+export const SERVERS: readonly [Server, ...Server[]] = [
   ['MariaDB 10.11', 'TXBOX_TEST_MARIADB_URL', 'mariadb'],
   ['MySQL 9', 'TXBOX_TEST_MYSQL9_URL', 'mysql9'],
-] as const;
+  ...(process.env['TXBOX_TEST_FULL'] === '1'
+    ? ([
+        ['MySQL 8.0', 'TXBOX_TEST_MYSQL80_URL', 'mysql80'],
+        ['MariaDB 11.8', 'TXBOX_TEST_MARIADB11_URL', 'mariadb11'],
+        ['MySQL 5.7', 'TXBOX_TEST_MYSQL57_URL', 'mysql57'],
+      ] as const)
+    : []),
+];
 
 /** A service's own database with its outbox. */
 export interface ServiceDatabase {

@@ -12,19 +12,19 @@ import { run } from './run.mjs';
  */
 export async function ensureJars(name, artifacts, { alone = false } = {}) {
   if (existsSync(cached(name))) return cached(name);
-  const wanted = { name, artifacts, alone };
   pending ??= new Promise((resolve) => setImmediate(resolve)).then(fetchPending);
-  queue.push(wanted);
+  queue.set(name, { name, artifacts, alone }); // two services of one version ask for the same entry
   await pending;
   return cached(name);
 }
 
 let pending;
-const queue = [];
+const queue = new Map();
 
 async function fetchPending() {
   pending = undefined;
-  const modules = queue.splice(0);
+  const modules = [...queue.values()];
+  queue.clear();
   const { home, mvn } = await ensureJava();
   const folder = scratchFolder('maven');
   try {

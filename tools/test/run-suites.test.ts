@@ -44,9 +44,10 @@ describe('runner of suites', () => {
     expect(run.code).toBe(1);
   });
 
-  it('fails the suites whose servers do not start and runs the others', async () => {
+  it('fails the suites whose servers do not start, says why at the end, and runs the others', async () => {
     const run = await runSuites([{ ...suite('one', GREEN), services: ['no-such-server'] }, suite('two', GREEN)]);
     expect(run.stderr).toContain('one: not run: its servers did not start');
+    expect(run.stderr.match(/no service no-such-server/g)).toHaveLength(2);
     expect(run.lastLines[0]).toBe('2 passed, 1 failed, 1 skipped');
     expect(run.code).toBe(1);
   });

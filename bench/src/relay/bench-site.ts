@@ -8,7 +8,7 @@ import { type Connection, createConnection, createPool, type RowDataPacket } fro
 import { createTables } from '../outbox/usual-transaction.ts';
 import { readRecords } from './records.ts';
 
-/** Partitions of every topic here. */
+/** Partitions of a topic, unless a bench asks for another number. */
 export const PARTITIONS = 8;
 /** Most rows of one request, of one page and of one statement, for all who are compared. */
 export const BATCH_ROWS = 500;
@@ -72,11 +72,11 @@ export class BenchSite implements AsyncDisposable {
   }
 
   /** A topic of its own. */
-  async topic(suffix: string): Promise<string> {
+  async topic(suffix: string, partitions: number = PARTITIONS): Promise<string> {
     const topic = `${this.#name}.${suffix}`;
     const admin = this.#kafka.admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS, replicationFactor: 1 }], waitForLeaders: true });
+    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor: 1 }], waitForLeaders: true });
     await admin.disconnect();
     this.#topics.push(topic);
     return topic;

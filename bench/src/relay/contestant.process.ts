@@ -1,6 +1,7 @@
 // A contestant in a process of its own: `node contestant.process.js <settings as JSON>`. Answers one order after another.
 import type { Publisher, WireRecord } from '@txbox/core/spi';
 import { kafkajs } from '@txbox/kafka/kafkajs';
+import { platformatic } from '@txbox/kafka/platformatic';
 import { type BareClient, type ClientName } from './bare-client.ts';
 import { THE_KEY } from './bench-site.ts';
 import { bareKafkajs } from './clients/kafkajs.ts';
@@ -11,7 +12,6 @@ import { bareClientContestant } from './contestants/bare-client.ts';
 import { rowByRowRelay, skipLockedRelay } from './contestants/polling-relay.ts';
 import { txboxRelay } from './contestants/txbox-relay.ts';
 import { measuredDrain } from './drain-sample.ts';
-import { platformaticPublisher } from './platformatic-publisher.ts';
 import { readRecords } from './records.ts';
 
 const settings = JSON.parse(process.argv[2] as string) as ContestantSettings;
@@ -30,7 +30,7 @@ const contestant = await start(settings);
 
 async function start({ kind, client: name, databaseUrl, brokers, topic, pollMs }: ContestantSettings): Promise<Contestant> {
   if (kind === 'txbox') {
-    const publisher = (): Publisher => (name === 'kafkajs' ? kafkajs({ brokers: [...brokers] }) : platformaticPublisher(brokers));
+    const publisher = (): Publisher => (name === 'kafkajs' ? kafkajs({ brokers }) : platformatic({ brokers }));
     return txboxRelay({ databaseUrl, publisher, pollMs });
   }
   const client = await clients[name](brokers);

@@ -1,7 +1,7 @@
 import { TxboxError } from '@txbox/core';
 import type { LoadedConfig } from './config-file.ts';
 
-const SECTIONS = ['database', 'publisher', 'relay', 'inbox'];
+const SECTIONS = ['database', 'publisher', 'relay', 'http', 'inbox'];
 
 /** Refuses sections that nobody reads, databases without a url, and what the command found, all problems in one `CONFIG_INVALID`. */
 export function checkConfigSections(config: LoadedConfig, found: readonly string[] = []): void {

@@ -1,9 +1,9 @@
 import type { Publisher } from '@txbox/core/spi';
-import type { RelaySettings } from '@txbox/relay';
+import type { HttpOptions, RelaySettings } from '@txbox/relay';
 
 /** A publisher described as data, for JSON files and environments: `kind` names the adapter, the rest are its options. */
 export interface PublisherData {
-  readonly kind: 'kafkajs' | 'embedded';
+  readonly kind: 'kafkajs' | 'platformatic' | 'embedded';
   readonly [option: string]: unknown;
 }
 
@@ -14,6 +14,8 @@ export interface TxboxConfig {
   /** Where the relay publishes to. */
   readonly publisher?: Publisher | PublisherData;
   readonly relay?: RelaySettings;
+  /** Where the relay is watched; `false` = nowhere. Default: `127.0.0.1:9464`. */
+  readonly http?: HttpOptions | false;
   /** A consumer's database, where the inbox lies. */
   readonly inbox?: { readonly database: { readonly url: string; readonly tablePrefix?: string } };
 }

@@ -7,6 +7,7 @@ type Factory = (options: Record<string, unknown>) => Publisher;
 /** Where the factory of each kind lies. A kind is an adapter's name, so that data and code read alike. */
 const KINDS: Readonly<Record<string, { module: string; factory: string }>> = {
   kafkajs: { module: '@txbox/kafka/kafkajs', factory: 'kafkajs' },
+  platformatic: { module: '@txbox/kafka/platformatic', factory: 'platformatic' },
   embedded: { module: '@txbox/embedded', factory: 'embedded' },
 };
 

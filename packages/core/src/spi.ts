@@ -13,7 +13,16 @@ export { type MessageId, messageIdFromBytes, messageIdToBytes, newMessageIdBytes
 export { leaseStore } from './lease/lease-sql.ts';
 export type { LeaseRecord, LeaseSlot, LeaseStore } from './lease/lease-store.ts';
 export { coreComponent } from './migrations/core-component.ts';
-export type { AuditNote, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterStore, ParkedCount } from './parking/dead-letter.ts';
+export { type AuditEntry, recordAudit } from './parking/audit-sql.ts';
+export type {
+  AuditNote,
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetterHead,
+  DeadLetterStore,
+  OnRedriven,
+  ParkedCount,
+} from './parking/dead-letter.ts';
 export { deadLetterStore } from './parking/dead-letter-sql.ts';
 export { gapMarkerHeaders, parkedKeyId, parkingReason } from './parking/parked-key.ts';
 export { inTransaction, lockParkedKey, type ParkedKey, parkKey, unparkIfEmpty } from './parking/parking-sql.ts';
@@ -21,9 +30,19 @@ export { type Clock, systemClock } from './runtime/clock.ts';
 export type { Command, CommandContext, CommandOption, CommandOutput } from './runtime/command.ts';
 export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';
 export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
+export { watchEventLoop } from './runtime/event-loop-delay.ts';
 export { Lifecycle, type LifecycleState, type LifecycleWork } from './runtime/lifecycle.ts';
 export { defaultLogger, type Logger, silentLogger } from './runtime/logger.ts';
 export { type Loop, type LoopOptions, startLoop } from './runtime/loop.ts';
+export {
+  METRICS_CONTENT_TYPE,
+  type MetricDefinition,
+  MetricHistogram,
+  type MetricKind,
+  type MetricLabels,
+  Metrics,
+  MetricValue,
+} from './runtime/metrics.ts';
 export {
   callable,
   checkOptions,
@@ -82,11 +101,13 @@ export { DEFAULT_UNIT_SETTINGS, type UnitSettings } from './transaction/units/un
 export type { Delivery, WireHeader } from './transport/delivery.ts';
 export type { DeliveryBatch, MessageSource, SubscribeOptions, Subscription } from './transport/message-source.ts';
 export type {
+  PartitionBounds,
   Publisher,
   PublisherInspection,
   PublishFailureKind,
   PublishReceipt,
   PublishRequest,
+  TopicAdmin,
   TopicDescription,
   TopicInspection,
   WireRecord,

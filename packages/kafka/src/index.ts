@@ -1,1 +1,1 @@
-export type { KafkaConnectionOptions, KafkaSasl } from './kafka-options.ts';
+export type { KafkaCompression, KafkaConnectionOptions, KafkaPublisherOptions, KafkaSasl } from './kafka-options.ts';

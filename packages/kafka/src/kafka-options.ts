@@ -1,10 +1,16 @@
 import type { ConnectionOptions } from 'node:tls';
-import { flag, integerWithin, type Logger, loggerLike, type OptionRule, objectValue, silentLogger, text } from '@txbox/core/spi';
+import { flag, integerWithin, type Logger, loggerLike, type OptionRule, objectValue, oneOf, silentLogger, text } from '@txbox/core/spi';
 
 /** How a client proves who it is. Secrets appear in no error and no log line. */
 export type KafkaSasl =
   | { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string }
   | { readonly mechanism: 'oauthbearer'; readonly oauthBearerProvider: () => Promise<{ value: string }> };
+
+/** How requests may be packed. */
+export type KafkaCompression = (typeof COMPRESSIONS)[number];
+
+/** Every {@link KafkaCompression}. */
+const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 
 /** How to reach a Kafka cluster: what publishers and sources have in common. */
 export interface KafkaConnectionOptions {
@@ -79,4 +85,32 @@ export const CONNECTION_DEFAULTS: Omit<ResolvedConnection, 'brokers' | 'sasl'> =
   connectionTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   logger: silentLogger,
+};
+
+/** What publishers into Kafka have in common. */
+export interface KafkaPublisherOptions extends KafkaConnectionOptions {
+  /**
+   * Largest record, bytes of key, value and headers. Default 1,048,000: a broker's `message.max.bytes` of 1,048,588
+   * less what Kafka adds to a record that travels alone. Raise it with the topic's `max.message.bytes`.
+   */
+  readonly maxRecordBytes?: number;
+  /** How requests are packed. Default `none`. */
+  readonly compression?: KafkaCompression;
+}
+
+/** Rules of {@link KafkaPublisherOptions}, for `checkOptions`. */
+export const publisherRules: { readonly [Key in keyof KafkaPublisherOptions]-?: OptionRule } = {
+  ...connectionRules,
+  maxRecordBytes: integerWithin(1),
+  compression: oneOf(...COMPRESSIONS),
+};
+
+/** Publisher options after their check. */
+export type ResolvedPublisher = ResolvedConnection & Required<Pick<KafkaPublisherOptions, 'maxRecordBytes' | 'compression'>>;
+
+/** Values of publisher options that were not given. */
+export const PUBLISHER_DEFAULTS: Omit<ResolvedPublisher, 'brokers' | 'sasl'> = {
+  ...CONNECTION_DEFAULTS,
+  maxRecordBytes: 1_048_000,
+  compression: 'none',
 };

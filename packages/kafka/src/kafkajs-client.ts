@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { type Logger, TxboxError } from '@txbox/core/spi';
 import type { ISocketFactory, Kafka, KafkaConfig, LogEntry, RetryOptions } from 'kafkajs';
 import type { ResolvedConnection } from './kafka-options.ts';
+import { installCodecs } from './kafkajs-codecs.ts';
 import { type RequestQueuePrototype, stopIdleTimer } from './kafkajs-idle-timer.ts';
 
 /** What every kafkajs client here is made with. */
@@ -11,13 +12,22 @@ export interface KafkajsOptions extends ResolvedConnection {
 }
 
 /** The module, as far as it is used here. */
-export type Kafkajs = Pick<typeof import('kafkajs'), 'Kafka' | 'logLevel' | 'AssignerProtocol'>;
+export type Kafkajs = Pick<typeof import('kafkajs'), 'Kafka' | 'logLevel' | 'AssignerProtocol' | 'CompressionCodecs'>;
 
 /**
  * Attempts inside kafkajs at connecting and at asking. Few: the callers retry for as long as it takes, and know more.
  * Written out, because kafkajs has other defaults under NODE_ENV=test.
  */
 export const CLIENT_RETRY: RetryOptions = { initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 2, retries: 3 };
+
+/** The longest time for which kafkajs may still be sending a request that it was given (P-R11). */
+export function givesUpAfterMs({
+  connectionTimeoutMs,
+  requestTimeoutMs,
+}: Pick<ResolvedConnection, 'connectionTimeoutMs' | 'requestTimeoutMs'>): number {
+  const { retries = 0, maxRetryTime = 0 } = CLIENT_RETRY;
+  return (1 + retries) * (connectionTimeoutMs + requestTimeoutMs) + retries * maxRetryTime;
+}
 
 /** Loads kafkajs. Rejects with `DEPENDENCY_MISSING`. */
 export async function loadKafkajs(patchIdleTimer: boolean): Promise<Kafkajs> {
@@ -32,6 +42,7 @@ export async function loadKafkajs(patchIdleTimer: boolean): Promise<Kafkajs> {
     );
   }
   if (patchIdleTimer) patch();
+  installCodecs(kafkajs.CompressionCodecs);
   return kafkajs;
 }
 

@@ -1,19 +1,13 @@
+import type { PartitionBounds, TopicAdmin } from '@txbox/core/spi';
 import type { Admin } from 'kafkajs';
 import { ClientSlot, type NewClient } from './client-slot.ts';
+import type { ClusterFacts } from './kafka-inspection.ts';
 import { createClient, type KafkajsOptions, loadKafkajs } from './kafkajs-client.ts';
 import { topicErrorOf, unavailable } from './kafkajs-errors.ts';
 import { Sockets } from './kafkajs-sockets.ts';
 
-/** Places of a lane's log. */
-export interface LaneBounds {
-  /** The oldest offset there is. */
-  readonly low: bigint;
-  /** Where the next record will be. */
-  readonly high: bigint;
-}
-
 /** What a cluster knows of itself, its topics and its groups. Asks each time. */
-export class TopicDirectory {
+export class TopicDirectory implements ClusterFacts, TopicAdmin {
   readonly #slot: ClientSlot<Admin>;
 
   constructor(what: string, options: KafkajsOptions) {
@@ -74,8 +68,13 @@ export class TopicDirectory {
     });
   }
 
+  /** Gives a topic so many partitions in all. Rejects like {@link partitionsOf}. */
+  async createPartitions(topic: string, partitions: number): Promise<void> {
+    await this.#askAbout(topic, async (admin) => await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] }));
+  }
+
   /** Where each partition of a topic begins and ends. Rejects like {@link partitionsOf}. */
-  async boundsOf(topic: string): Promise<Map<number, LaneBounds>> {
+  async boundsOf(topic: string): Promise<Map<number, PartitionBounds>> {
     return await this.#askAbout(topic, async (admin) => {
       const offsets = await admin.fetchTopicOffsets(topic);
       return new Map(offsets.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }]));

@@ -1,6 +1,7 @@
 import { silentLogger } from '@txbox/core/spi';
 import { describe, expect, it } from 'vitest';
 import { kafkajs, kafkajsSource } from '../src/kafkajs.ts';
+import { platformatic } from '../src/platformatic.ts';
 
 const BROKERS = ['127.0.0.1:9092'];
 
@@ -61,10 +62,16 @@ describe.each([
 });
 
 describe('options of one side', () => {
-  it('of the publisher', () => {
-    expect(kafkajs({ brokers: BROKERS }).maxRecordBytes).toBe(1_048_000);
-    expect(kafkajs({ brokers: BROKERS, maxRecordBytes: 5_000_000, compression: 'gzip' }).maxRecordBytes).toBe(5_000_000);
-    expect(refusal(() => kafkajs({ brokers: BROKERS, compression: 'lz4' as never })).message).toContain('compression must be one of');
+  it.each([kafkajs, platformatic])('of the publisher %o', (publisher) => {
+    expect(publisher({ brokers: BROKERS }).maxRecordBytes).toBe(1_048_000);
+    expect(publisher({ brokers: BROKERS, maxRecordBytes: 5_000_000, compression: 'lz4' }).maxRecordBytes).toBe(5_000_000);
+    expect(refusal(() => publisher({ brokers: BROKERS, compression: 'brotli' as never })).message).toContain('compression must be one of');
+  });
+
+  it('of one publisher are unknown to the other', () => {
+    kafkajs({ brokers: BROKERS, patchIdleTimer: false });
+    const options = { brokers: BROKERS, patchIdleTimer: false };
+    expect(refusal(() => platformatic(options)).message).toContain('patchIdleTimer');
   });
 
   it('of the source', () => {

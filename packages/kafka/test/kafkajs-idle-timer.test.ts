@@ -1,18 +1,19 @@
 import { createRequire } from 'node:module';
 import { describe, expect, it, vi } from 'vitest';
+import { loadKafkajs } from '../src/kafkajs-client.ts';
 import { type RequestQueuePrototype, stopIdleTimer } from '../src/kafkajs-idle-timer.ts';
 
-const { version } = createRequire(import.meta.url)('kafkajs/package.json') as { version: string };
+const require = createRequire(import.meta.url);
+const { version } = require('kafkajs/package.json') as { version: string };
 
 function queue(): {
   prototype: RequestQueuePrototype;
   scheduled: () => number;
-  schedule: (pending: number, throttledUntil: number) => void;
+  schedule: (pending: number) => void;
 } {
   let count = 0;
   class Queue {
     pending: unknown[] = [];
-    throttledUntil = -1;
 
     scheduleCheckPendingRequests(): void {
       count += 1;
@@ -21,24 +22,22 @@ function queue(): {
   return {
     prototype: Queue.prototype as unknown as RequestQueuePrototype,
     scheduled: () => count,
-    schedule: (pending, throttledUntil) => {
+    schedule: (pending) => {
       const one = new Queue();
       one.pending = Array(pending).fill({});
-      one.throttledUntil = throttledUntil;
       one.scheduleCheckPendingRequests();
     },
   };
 }
 
 describe('the timer of an idle connection', () => {
-  it('is set only while requests wait or the broker throttles', () => {
+  it('is set only while requests wait', () => {
     const { prototype, scheduled, schedule } = queue();
     expect(stopIdleTimer('2.2.4', () => prototype)).toBe(true);
-    schedule(0, -1);
+    schedule(0);
     expect(scheduled()).toBe(0);
-    schedule(1, -1);
-    schedule(0, Date.now() + 60_000);
-    expect(scheduled()).toBe(2);
+    schedule(1);
+    expect(scheduled()).toBe(1);
   });
 
   it('is repaired once', () => {
@@ -47,7 +46,7 @@ describe('the timer of an idle connection', () => {
     const repaired = prototype.scheduleCheckPendingRequests;
     expect(stopIdleTimer('2.2.4', () => prototype)).toBe(true);
     expect(prototype.scheduleCheckPendingRequests).toBe(repaired);
-    schedule(1, -1);
+    schedule(1);
     expect(scheduled()).toBe(1);
   });
 
@@ -60,5 +59,37 @@ describe('the timer of an idle connection', () => {
 
   it('is left alone when its inside looks different', () => {
     expect(stopIdleTimer('2.2.4', () => ({}) as RequestQueuePrototype)).toBe(false);
+  });
+
+  it('is left alone for those who opt out, until somebody does not', async () => {
+    interface Queue {
+      pending: unknown[];
+      throttledUntil: number;
+      throttleCheckTimeoutId: NodeJS.Timeout | null;
+      scheduleCheckPendingRequests(): void;
+    }
+    const RequestQueue = require('kafkajs/src/network/requestQueue') as new (options: object) => Queue;
+    const delays = (prepare: (queue: Queue) => void): (number | undefined)[] => {
+      const timers = vi.spyOn(globalThis, 'setTimeout');
+      const queue = new RequestQueue({});
+      prepare(queue);
+      queue.scheduleCheckPendingRequests();
+      if (queue.throttleCheckTimeoutId) clearTimeout(queue.throttleCheckTimeoutId);
+      const set = timers.mock.calls.map(([, delay]) => delay);
+      timers.mockRestore();
+      return set;
+    };
+    await loadKafkajs(false);
+    // The defect: less than nothing, which Node warns of and takes for a millisecond.
+    const [negative] = delays(() => undefined);
+    expect(negative).toBeLessThan(0);
+    await loadKafkajs(true);
+    expect(delays(() => undefined)).toEqual([]);
+    expect(delays(({ pending }) => void pending.push({}))).toEqual([10]);
+    const [throttled] = delays((queue) => {
+      queue.pending.push({});
+      queue.throttledUntil = Date.now() + 60_000;
+    });
+    expect(throttled).toBeGreaterThan(10);
   });
 });

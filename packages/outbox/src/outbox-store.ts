@@ -177,15 +177,71 @@ export interface OutboxBacklog {
   readonly oldestAgeMs: number;
 }
 
+/** How far a topic has come on its way to another partition count (P-R12). */
+export interface TopicSwitch {
+  /** The count that it is to have. */
+  readonly partitions: number;
+  /** Consumer groups that are waited for. */
+  readonly groups: readonly string[];
+  /**
+   * UTC by the database's clock: whoever looks at the pin after that sees the switch. `null` as long as nobody has noted it.
+   */
+  readonly since: string | null;
+  /** Where each partition of the present count ends, once nobody sends to them any more; `null` before. */
+  readonly offsets: readonly bigint[] | null;
+}
+
+/** Over how many partitions the keys of a topic are spread (P-R12). */
+export interface TopicPin {
+  readonly topic: string;
+  readonly partitions: number;
+  /** 1 at first, one more with each count. */
+  readonly generation: number;
+  /** Nobody begins to send to the topic while this is not `null`. */
+  readonly switching: TopicSwitch | null;
+}
+
 /** Pinned partition counts (P-R12). */
 export interface TopicPins {
-  /** The pinned partition count of the topic, pinning `partitions` when none is. */
-  pin(topic: string, partitions: number): Promise<number>;
+  /** The topic's pin, pinning `partitions` when there is none. */
+  pin(topic: string, partitions: number): Promise<TopicPin>;
+  /** Every pin, by topic. */
+  pins(): Promise<TopicPin[]>;
+}
+
+/** Who changed a pin, and how; kept in the table `txbox_audit`. */
+export interface PinNote {
+  readonly action: 'grow-begin' | 'grow-end' | 'grow-cancel';
+  readonly actor: string;
+}
+
+/** Tools: switching a topic to another partition count (P-R12). */
+export interface TopicSwitcher {
+  /**
+   * Puts `next` in the place of `known`, with an audit row where there is a note, in one transaction. False when the pin is not
+   * as `known` says any more: then nothing is changed.
+   */
+  changePin(known: TopicPin, next: TopicPin, note?: PinNote): Promise<boolean>;
+  /** The database's clock, UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
+  databaseTime(): Promise<string>;
+}
+
+/** What waits in one shard. */
+export interface ShardBacklog extends OutboxBacklog {
+  readonly shard: number;
+  /** False when `rows` and `bytes` are estimates, because there is more than is counted. */
+  readonly exact: boolean;
 }
 
 /** Tools: how much is waiting. */
 export interface OutboxInspector {
+  /** Counts every row: for tools, not to be asked again and again. */
   backlog(): Promise<OutboxBacklog>;
+  /**
+   * What waits in these shards at or above the positions, in their order, at a cost that does not grow with the backlog: what
+   * lies beyond the first rows of a shard is estimated from its positions. Below `from` nothing is looked at.
+   */
+  shardBacklogs(requests: readonly { readonly shard: number; readonly from: number }[]): Promise<ShardBacklog[]>;
   /** Whether no row of any shard is left at or below that position. */
   isSettledUpTo(position: number): Promise<boolean>;
 }

@@ -14,12 +14,18 @@ export {
   type PageRequest,
   type ParkingFailure,
   type PendingRow,
+  type PinNote,
   RELAY_SCOPE,
   type RowHead,
   SHARD_SCOPE,
   SHARDS,
+  type ShardBacklog,
+  type TopicPin,
   type TopicPins,
+  type TopicSwitch,
+  type TopicSwitcher,
 } from './outbox-store.ts';
+export { archiveRedriven } from './sql/archive-redriven.ts';
 export { outboxArchive } from './sql/outbox-archive.ts';
 export { type OutboxStore, type OutboxStoreOptions, outboxStore } from './sql/outbox-store.ts';
 export { outboxWriter, shardOf } from './sql/outbox-writer.ts';

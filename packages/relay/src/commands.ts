@@ -3,11 +3,13 @@ import { deadLettersListCommand } from './commands/dead-letters-list.ts';
 import { deadLettersRedriveCommand } from './commands/dead-letters-redrive.ts';
 import { deadLettersShowCommand } from './commands/dead-letters-show.ts';
 import { deadLettersDiscardCommand, deadLettersSkipCommand } from './commands/dead-letters-take-out.ts';
+import { partitionsGrowCommand, partitionsListCommand } from './commands/partitions.ts';
 import { relayDoctorCommand } from './commands/relay-doctor.ts';
 import { relayStartCommand } from './commands/relay-start.ts';
 import { relayStatusCommand } from './commands/relay-status.ts';
+import { replayCommand } from './commands/replay.ts';
 
-/** `txbox relay …`, `txbox dead-letters …`. */
+/** `txbox relay …`, `txbox dead-letters …`, `txbox replay`, `txbox partitions …`. */
 export const commands: readonly Command[] = [
   relayStartCommand,
   relayStatusCommand,
@@ -17,11 +19,15 @@ export const commands: readonly Command[] = [
   deadLettersRedriveCommand,
   deadLettersDiscardCommand,
   deadLettersSkipCommand,
+  replayCommand,
+  partitionsListCommand,
+  partitionsGrowCommand,
 ];
 
 /** What `txbox --help` says of the words before the last. */
 export const groups: Readonly<Record<string, string>> = {
   'dead-letters': 'Messages that were given up: see them, publish them after all, or let their keys go on without them.',
+  partitions: 'Over how many partitions the keys of a topic are spread, and how to give it more.',
   relay: 'Publishes the outbox: start a relay, see what waits and who publishes it, or look at whether a relay may start here.',
 };
 

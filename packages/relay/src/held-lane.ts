@@ -19,9 +19,10 @@ export function heldLanes(lanes: LaneTable, now: number): HeldLane[] {
   const inMs = (at: number): number => Math.max(0, Math.ceil(at - now));
   const found: HeldLane[] = [];
   for (const topic of lanes.topics) {
-    if (topic.reason) {
+    const reason = topic.switching ?? topic.reason;
+    if (reason) {
       const rows = [...topic.all()].reduce((sum, lane) => sum + lane.size, 0);
-      const { code, message } = topic.reason;
+      const { code, message } = reason;
       found.push({ topic: topic.topic, rows, code, message, attempts: topic.attempts, retryInMs: inMs(topic.retryAt) });
       continue;
     }

@@ -1,7 +1,12 @@
 export { REFUSALS, type RefusalCode } from './doctor/refusals.ts';
 export type { HeldLane } from './held-lane.ts';
+export type { HttpOptions } from './http/http-options.ts';
+export { type RelayWatch, watchRelay } from './http/relay-watch.ts';
+export type { WatchAddress } from './http/watch-server.ts';
 export type { HoldReason } from './lane.ts';
+export type { NotReady, RelayReadiness } from './readiness.ts';
 export { createRelay, type Relay, type RelayStatus } from './relay.ts';
+export type { RelayBacklog } from './relay-backlog.ts';
 export type { LaneName, RelayEvents } from './relay-event.ts';
 export type { ArchiveOptions, DeadLetterOptions, RelayOptions, RelaySettings } from './relay-options.ts';
 export type { RelayCounts } from './relay-run.ts';

@@ -1,6 +1,7 @@
 import { type BackoffOptions, backoffMs, bucketOf } from '@txbox/core/spi';
-import type { RowHead } from '@txbox/outbox/store';
-import { type HoldReason, Lane, type LanePolicy } from './lane.ts';
+import type { RowHead, TopicPin } from '@txbox/outbox/store';
+import { type HoldReason, Lane, type LanePolicy, type RequestRoom } from './lane.ts';
+import { switchingText } from './pinned-partitions.ts';
 import type { LaneRouter, QueuedRow, RelayLane, ShardQueue } from './shard-queue.ts';
 
 /** Partition of rows whose topic has not been described yet. */
@@ -20,6 +21,9 @@ export interface StuckBounds {
  * ```
  * unresolved ── describe ──► resolved ── request refused for the topic ──► held ── describe, after retryAt ──► resolved
  *     └── describe failed ──────────────────────────────────────────────────┘ ▲ └── failed ──┘
+ *
+ * resolved ── its pin says that it is being switched ──► switching ── switch given up ──► resolved
+ *                                                            └── another count, no request unanswered ──► unresolved
  * ```
  */
 export class TopicLanes {
@@ -33,10 +37,21 @@ export class TopicLanes {
   attempts = 0;
   retryAt = 0;
   reason: HoldReason | undefined;
+  /** The topic is being switched to another count (P-R12): nothing of it is sent or asked. */
+  switching: HoldReason | undefined;
+  /** It was switched, and requests by the count before are unanswered: until they are, nothing is sent. */
+  outdated = false;
+  /** That it is being switched was told. */
+  told = false;
 
   constructor(topic: string, policy: LanePolicy) {
     this.topic = topic;
     this.unresolved = new Lane(topic, UNRESOLVED, policy);
+  }
+
+  /** True while nothing of the topic may be sent. */
+  get isHeld(): boolean {
+    return this.reason !== undefined || this.switching !== undefined || this.outdated;
   }
 
   *all(): Generator<RelayLane> {
@@ -54,6 +69,8 @@ export class LaneTable implements LaneRouter {
   /** Lanes with rows. */
   readonly #filled: Set<RelayLane> = new Set();
   #stuck: ReadonlySet<RelayLane> = new Set();
+  /** The newest pins that are known. */
+  readonly #pins: Map<string, TopicPin> = new Map();
 
   constructor(policy: LanePolicy, topicBackoff: BackoffOptions, bounds: StuckBounds) {
     this.#policy = policy;
@@ -103,15 +120,59 @@ export class LaneTable implements LaneRouter {
     return due;
   }
 
-  /** The topic has this pinned number of partitions. The caller then takes back in what was left out of `unresolved`. */
-  resolve(topic: TopicLanes, partitions: number): void {
+  /** The topic is there, and pinned so. The caller then takes back in what was left out of `unresolved`. */
+  resolve(topic: TopicLanes, asked: TopicPin): void {
+    const known = this.#pins.get(topic.topic);
+    // What the leases' pass has read meanwhile is newer, unless it saw an earlier count.
+    const pin = known && known.generation >= asked.generation ? known : asked;
+    this.#pins.set(topic.topic, pin);
     topic.askedAt = undefined;
-    topic.partitions = partitions;
     topic.reason = undefined;
+    topic.partitions ??= pin.partitions;
+    this.#apply(topic);
     for (const row of topic.unresolved.takeAll()) this.enqueue(this.laneOf(row.row), row);
     this.#filled.delete(topic.unresolved);
     // What was refused for the topic is tried at once: the topic's own back-off has just been waited for.
     for (const lane of topic.lanes.values()) if (lane.reason?.kind === 'topic') lane.retryAt = 0;
+  }
+
+  /**
+   * What all pins are now (P-R12): topics that are being switched are held, and go on when they are not any more. Asked for before
+   * leases are renewed, so that nothing is sent by a pin that is older than the leases are trusted. Returns the topics of which
+   * this is to be told.
+   */
+  learnPins(pins: readonly TopicPin[]): TopicLanes[] {
+    for (const pin of pins) this.#pins.set(pin.topic, pin);
+    const changed: TopicLanes[] = [];
+    for (const topic of this.#topics.values()) {
+      this.#apply(topic);
+      if (topic.told === (topic.switching !== undefined)) continue;
+      topic.told = topic.switching !== undefined;
+      changed.push(topic);
+    }
+    return changed;
+  }
+
+  /**
+   * Takes the rows of topics that have another count by now out of their lanes, where no request is unanswered: they wait for the
+   * topic to be described. True when there were some; the caller then takes back in what was left out, before any page arrives.
+   */
+  reroute(): boolean {
+    let moved = false;
+    for (const topic of this.#topics.values()) {
+      if (!topic.outdated || [...topic.lanes.values()].some((lane) => lane.inFlight > 0)) continue;
+      // The rows of a key are all in one lane, so their order is kept.
+      const rows = [...topic.lanes.values()].flatMap((lane) => lane.takeAll());
+      for (const lane of topic.lanes.values()) this.#filled.delete(lane);
+      topic.lanes.clear();
+      topic.partitions = undefined;
+      topic.outdated = false;
+      topic.reason = undefined;
+      topic.retryAt = 0;
+      for (const row of rows) this.enqueue(topic.unresolved, row);
+      moved = true;
+    }
+    return moved;
   }
 
   /** Nothing of the topic is sent until a description succeeds (P-R10). */
@@ -124,14 +185,14 @@ export class LaneTable implements LaneRouter {
 
   /** A lane that may begin a request now, among those given. */
   isReady(lane: RelayLane, now: number): boolean {
-    return lane.partition !== UNRESOLVED && this.topicOf(lane).reason === undefined && lane.ready(now);
+    return lane.partition !== UNRESOLVED && !this.topicOf(lane).isHeld && lane.ready(now);
   }
 
   /** Begins the lane's next request; the lane comes last when the next one is looked for. */
-  next(lane: RelayLane, now: number): readonly QueuedRow[] | undefined {
+  next(lane: RelayLane, now: number, room: RequestRoom): readonly QueuedRow[] | undefined {
     this.#filled.delete(lane);
     this.#filled.add(lane);
-    return lane.next(now);
+    return lane.next(now, room);
   }
 
   acknowledge(lane: RelayLane): readonly QueuedRow[] {
@@ -157,7 +218,10 @@ export class LaneTable implements LaneRouter {
     for (const topic of this.#topics.values()) {
       if (topic.askedAt === undefined && this.#isOpenQuestion(topic)) next = Math.min(next, topic.retryAt);
     }
-    for (const lane of this.#filled) if (lane.inFlight === 0 && lane.reason) next = Math.min(next, lane.retryAt);
+    // Lanes of a topic that is held wait for the topic.
+    for (const lane of this.#filled) {
+      if (lane.inFlight === 0 && lane.reason && !this.topicOf(lane).isHeld) next = Math.min(next, lane.retryAt);
+    }
     return next;
   }
 
@@ -176,10 +240,18 @@ export class LaneTable implements LaneRouter {
     return gone;
   }
 
+  /** True for a lane that does not move: held more than once, or of a held topic, or without an answer for long. */
+  isStuck(lane: RelayLane, now: number): boolean {
+    const topic = this.#topic(lane.topic);
+    if (topic.isHeld) return true;
+    if (topic.askedAt !== undefined && now - topic.askedAt > this.#bounds.afterMs) return true;
+    return lane.attempts >= 2 || (lane.inFlight > 0 && now - lane.sentAt > this.#bounds.afterMs);
+  }
+
   /** Finds the lanes that do not move and leaves what exceeds their share out of memory (P-R10). */
   review(now: number): void {
     const stuck = new Set<RelayLane>();
-    for (const lane of this.#filled) if (this.#isStuck(lane, now)) stuck.add(lane);
+    for (const lane of this.#filled) if (this.isStuck(lane, now)) stuck.add(lane);
     this.#stuck = stuck;
     for (const lane of stuck) {
       const gone = lane.trim(this.#allowedRows(), this.#allowedBytes());
@@ -205,29 +277,26 @@ export class LaneTable implements LaneRouter {
   }
 
   #hasRoom(lane: RelayLane): boolean {
+    const topic = this.topicOf(lane);
     // A lane without a known partition has none any more once its topic is resolved.
-    if (lane.partition === UNRESOLVED) return this.topicOf(lane).partitions !== undefined;
+    if (lane.partition === UNRESOLVED) return topic.partitions !== undefined;
+    // A lane of an earlier count: its keys are in others now.
+    if (topic.lanes.get(lane.partition) !== lane) return true;
     return !this.#stuck.has(lane) && lane.size <= this.#policy.limits.rows;
   }
 
-  #isStuck(lane: RelayLane, now: number): boolean {
-    const topic = this.#topic(lane.topic);
-    if (topic.reason) return true;
-    if (topic.askedAt !== undefined && now - topic.askedAt > this.#bounds.afterMs) return true;
-    return lane.attempts >= 2 || (lane.inFlight > 0 && now - lane.sentAt > this.#bounds.afterMs);
-  }
-
   #isOpenQuestion(topic: TopicLanes): boolean {
+    if (topic.switching || topic.outdated) return false;
     return topic.reason !== undefined || (topic.partitions === undefined && topic.unresolved.size > 0);
   }
 
-  // All stuck lanes together may take half of the memory; each keeps its first row.
+  // Unanswered requests may take half of the memory, and what else stuck lanes hold a quarter; each keeps its first row.
   #allowedRows(): number {
-    return Math.min(this.#policy.limits.rows, Math.floor(this.#bounds.rows / 2 / Math.max(1, this.#stuck.size)));
+    return Math.min(this.#policy.limits.rows, Math.floor(this.#bounds.rows / 4 / Math.max(1, this.#stuck.size)));
   }
 
   #allowedBytes(): number {
-    return Math.min(this.#policy.limits.bytes, Math.floor(this.#bounds.bytes / 2 / Math.max(1, this.#stuck.size)));
+    return Math.min(this.#policy.limits.bytes, Math.floor(this.#bounds.bytes / 4 / Math.max(1, this.#stuck.size)));
   }
 
   #topic(name: string): TopicLanes {
@@ -235,8 +304,18 @@ export class LaneTable implements LaneRouter {
     if (!topic) {
       topic = new TopicLanes(name, this.#policy);
       this.#topics.set(name, topic);
+      this.#apply(topic);
     }
     return topic;
+  }
+
+  #apply(topic: TopicLanes): void {
+    const pin = this.#pins.get(topic.topic);
+    if (!pin) return;
+    // Whatever a description said meanwhile is asked again at once.
+    if (topic.switching && !pin.switching) topic.retryAt = 0;
+    topic.switching = pin.switching ? { kind: 'topic', code: 'TOPIC_SWITCHING', message: switchingText(pin) } : undefined;
+    topic.outdated = topic.partitions !== undefined && topic.partitions !== pin.partitions;
   }
 
   #lane(topic: TopicLanes, partition: number): RelayLane {

@@ -20,6 +20,12 @@ export interface HoldReason {
   readonly message: string;
 }
 
+/** What is left for one more request. */
+export interface RequestRoom {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
 /** What a lane decides with; the same for all lanes of a relay. */
 export interface LanePolicy {
   readonly limits: BatchLimits;
@@ -58,6 +64,8 @@ export class Lane<Row extends LaneRow> {
   #repeat = 0;
   /** Rows at the front of which at least one was refused, 0 = none. */
   #suspects = 0;
+  /** Rows were left out of memory that may be published: which of those that come they are is not known any more. */
+  #doubt = false;
   readonly #ofShard: number[] = [];
 
   /** Consecutive failures of what stands at the front. */
@@ -99,6 +107,7 @@ export class Lane<Row extends LaneRow> {
   }
 
   enqueue(row: Row): void {
+    row.mayBePublished ||= this.#doubt;
     this.#rows.push(row);
     this.#count(row, 1);
   }
@@ -108,10 +117,12 @@ export class Lane<Row extends LaneRow> {
     return this.#inFlight === 0 && this.size > 0 && now >= this.retryAt;
   }
 
-  /** Begins a request: the rows it consists of, or `undefined` when there is nothing to send now. */
-  next(now: number): readonly Row[] | undefined {
+  /** Begins a request, of one row at least: the rows it consists of, or `undefined` when there is nothing to send now. */
+  next(now: number, room: RequestRoom): readonly Row[] | undefined {
     if (!this.ready(now)) return undefined;
-    this.#inFlight = batchLength(this.#rows, this.#head, this.#policy.limits, this.#atMost());
+    const { limits } = this.#policy;
+    const within = { ...limits, bytes: Math.min(limits.bytes, room.bytes) };
+    this.#inFlight = batchLength(this.#rows, this.#head, within, Math.max(1, Math.min(this.#atMost(), room.rows)));
     this.sentAt = now;
     return this.#rows.slice(this.#head, this.#head + this.#inFlight);
   }
@@ -122,6 +133,7 @@ export class Lane<Row extends LaneRow> {
     const rows = this.#rows.slice(this.#head, this.#head + count);
     for (const row of rows) this.#count(row, -1);
     this.#head += count;
+    if (this.size === 0) this.#doubt = false;
     this.#compact();
     const suspects = Math.max(0, this.#suspects - count);
     this.#clear();
@@ -188,11 +200,12 @@ export class Lane<Row extends LaneRow> {
   }
 
   /**
-   * Forgets the newest rows beyond the bounds (not the unanswered request, nor the very first row) and returns them.
+   * Forgets the newest rows beyond the bounds (not the unanswered request, nor the very first row) and returns them, also
+   * those of a request that failed: what is sent again is smaller then.
    * The caller reads them again later and lets none of their followers in before (P-R10).
    */
   trim(maxRows: number, maxBytes: number): readonly Row[] {
-    const least = this.#head + Math.max(1, this.#inFlight, this.#repeat);
+    const least = this.#head + Math.max(1, this.#inFlight);
     let end = this.#rows.length;
     while (end > least && (end - this.#head > maxRows || this.#bytes > maxBytes)) {
       end -= 1;
@@ -200,6 +213,9 @@ export class Lane<Row extends LaneRow> {
     }
     const gone = this.#rows.slice(end);
     this.#rows.length = end;
+    this.#repeat = Math.min(this.#repeat, this.size);
+    this.#suspects = Math.min(this.#suspects, this.size);
+    this.#doubt ||= gone.some((row) => row.mayBePublished);
     return gone;
   }
 

@@ -43,16 +43,19 @@ const LEAST_INLINE_BYTES = 1_024;
 export function planRead(needs: readonly ShardNeed[], budget: ReadBudget): ReadPlan | undefined {
   if (budget.freeRows <= 0 || budget.freeBytes <= 0) return undefined;
   const page = pageSize(needs, budget.pageRows);
-  const shards = needs.flatMap((need, index) => ((need.more ? need.moving < page / 2 : need.due) ? [index] : []));
+  const wanted = needs.flatMap((need, index) => ((need.more ? need.moving < page / 2 : need.due) ? [index] : []));
+  // At least a row of each.
+  const shards = wanted.slice(0, budget.freeRows);
   if (shards.length === 0) return undefined;
   const full = shards.filter((index) => needs[index]?.more).length;
   const glances = shards.length - full;
-  const byRows = Math.floor((budget.freeRows - glances * GLANCE_ROWS) / Math.max(1, full));
+  const glance = Math.min(GLANCE_ROWS, Math.floor(budget.freeRows / shards.length));
+  const byRows = Math.floor((budget.freeRows - glances * glance) / Math.max(1, full));
   const byBytes = Math.floor(budget.freeBytes / 2 / Math.max(1, full) / (2 * budget.averageBytes));
   const limit = Math.max(1, Math.min(page, byRows, byBytes));
-  const rows = full * limit + glances * GLANCE_ROWS;
+  const rows = full * limit + glances * glance;
   const inlineBytes = Math.max(LEAST_INLINE_BYTES, Math.floor(budget.freeBytes / 2 / rows));
-  return { shards, limit: (shard) => (needs[shard]?.more ? limit : GLANCE_ROWS), inlineBytes };
+  return { shards, limit: (shard) => (needs[shard]?.more ? limit : glance), inlineBytes };
 }
 
 /** True when a shard with a backlog is about to run dry. Pure. */

@@ -11,7 +11,9 @@ export interface RelayEvents {
   /** A request was acknowledged: so many messages are in the log. */
   published: LaneName & { readonly messages: number; readonly sendMs: number };
   /** Published messages were removed from the outbox. */
-  settled: { readonly shard: number; readonly messages: number };
+  settled: { readonly shard: number; readonly messages: number; readonly settleMs: number };
+  /** A request failed or its outcome is unknown: its messages are sent again, but one that is refused for what it is. */
+  retried: Required<LaneName> & { readonly messages: number; readonly reason: HoldReason; readonly sendMs: number };
   /** A lane or topic does not move; it is tried again after `retryInMs`. */
   held: LaneName & { readonly reason: HoldReason; readonly attempts: number; readonly retryInMs: number };
   /** A held lane or topic moves again. */
@@ -38,6 +40,13 @@ export interface RelayEvents {
   'shard-acquired': { readonly shard: number; readonly epoch: number };
   /** `handed-over`: another relay asked for it; `lost`: the lease is another's or could not be renewed; `stopped`: this relay stops. */
   'shard-released': { readonly shard: number; readonly epoch: number; readonly why: 'handed-over' | 'lost' | 'stopped' };
+  /** Ten times a second: by how many milliseconds the process's event loop was late. */
+  'event-loop-delay': { readonly delayMs: number };
+  /**
+   * The process did nothing for so long: code that does not return, garbage collection, or it was paused. Beyond two thirds of
+   * `leaseTtlMs` its leases are not trusted any more, and nothing is sent before they are renewed.
+   */
+  'event-loop-blocked': { readonly blockedMs: number; readonly leasesTrusted: boolean };
   /** Messages were forgotten because they were kept for as long as configured. */
   cleaned: { readonly what: 'archive' | 'dead-letters'; readonly messages: number };
   /** A pass of one of the loops failed and is tried again. */

@@ -63,7 +63,7 @@ export interface RelayOptions {
    */
   readonly onPermanentFailure?: OnPermanentFailure;
   /**
-   * Keeps published messages in the table `txbox_archive` for `retentionMs` milliseconds; the same in all
+   * Keeps published messages in the table `txbox_archive` for `retentionMs` milliseconds, for `txbox replay`; the same in all
    * relays of a database. `false` deletes them. Default `false`.
    */
   readonly archive?: ArchiveOptions | false;

@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxArchive, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
-import { LetterSender } from './dead-letters/letter-sender.ts';
+import { type OutboxStore, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
+import { BrokerProbe } from './broker-probe.ts';
+import { watchOwnEventLoop } from './event-loop-watch.ts';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
 import { heldLanes } from './held-lane.ts';
 import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
 import { LaneTable } from './lane-table.ts';
-import { ArchiveCleaner } from './maintenance/archive-cleaner.ts';
-import { DeadLetterCleaner } from './maintenance/dead-letter-cleaner.ts';
-import { Maintenance, type MaintenanceService } from './maintenance/maintenance.ts';
+import type { Maintenance } from './maintenance/maintenance.ts';
+import { maintenanceOf } from './maintenance/relay-maintenance.ts';
+import { laneFacts, type ReadinessFacts } from './readiness.ts';
+import type { RelayBacklog } from './relay-backlog.ts';
 import type { RelayEmitter, RelayEvents } from './relay-event.ts';
 import { type ResolvedRelayOptions, SLOWER } from './relay-options.ts';
 import { MOST_HELD, type RelayReport } from './relay-report.ts';
@@ -22,14 +24,12 @@ import type { QueuedRow } from './shard-queue.ts';
 import { relayMembership } from './sql/relay-membership.ts';
 import { WakeListener } from './wake-listener.ts';
 
-/** Waiting lanes hold at most half of the memory; a request that is unanswered for so long counts as one that waits. */
+/** A request that is unanswered for so long counts as one that waits. */
 const STUCK_AFTER_MS = 2_000;
 /** Pause between two sweeps below the low marks. */
 const SWEEP_MS = 5_000;
-/** Most bytes of unanswered requests. */
+/** Most bytes of unanswered requests, of each of the two kinds: those that wait, and all others. */
 const MAX_IN_FLIGHT_BYTES = 16_777_216;
-/** Longest pause between two looks for what is to be forgotten; shorter where little is kept. */
-const MAINTENANCE_MS = { least: 1_000, most: 300_000, ofRetention: 0.1 };
 /** Shards that are settled side by side: while one waits for its commit, the other works. */
 const SETTLERS = 2;
 /** A failed pass of a loop is tried again after so long. */
@@ -70,22 +70,29 @@ export class RelayRun {
   readonly #sessions: readonly KeptSessions[];
   readonly #leaseSessions: KeptSessions;
   readonly #tables: string;
+  readonly #database: Database;
+  readonly #knownTopics: readonly string[];
+  readonly #probe: BrokerProbe;
   #leases: ShardLeases | undefined;
   #readLoop: Loop | undefined;
   #settleLoop: Loop | undefined;
   #moveLoop: Loop | undefined;
   #maintenanceLoop: Loop | undefined;
   #leaseLoop: Loop | undefined;
+  #endWatch: (() => void) | undefined;
   readonly #stopping = new AbortController();
   #ended = false;
   #stopped: Promise<void> | undefined;
   #progress: PromiseWithResolvers<void> = Promise.withResolvers();
 
-  constructor(database: Database, options: ResolvedRelayOptions, events: RelayEmitter) {
+  constructor(database: Database, options: ResolvedRelayOptions, events: RelayEmitter, topics: readonly string[]) {
     const { publisher, logger, tablePrefix, retry, maxRows, maxBytes } = options;
     this.#options = options;
     this.#events = events;
     this.#tables = tablePrefix;
+    this.#database = database;
+    this.#knownTopics = topics;
+    this.#probe = new BrokerProbe(publisher, systemClock);
     const clock = systemClock;
     const now = (): number => clock.monotonic();
     const random = Math.random;
@@ -118,6 +125,7 @@ export class RelayRun {
       random,
       maxRequests: options.maxRequests,
       maxBytes: MAX_IN_FLIGHT_BYTES,
+      maxRows: maxRows / 2,
       mayAct,
       onAcknowledged: (rows, at) => this.#acknowledged(rows, at),
       onProgress: (gone) => this.#moved(gone),
@@ -170,6 +178,30 @@ export class RelayRun {
     return { rows: queues.reduce((sum, queue) => sum + queue.size, 0), bytes: queues.reduce((sum, queue) => sum + queue.heldBytes, 0) };
   }
 
+  /** What `/health/ready` is about. */
+  readiness(): ReadinessFacts {
+    const lanes = laneFacts(this.lanes, systemClock.monotonic());
+    return {
+      trusted: this.#leases?.trusted === true,
+      shards: this.shards.size,
+      share: this.#leases?.share ?? 0,
+      ...lanes,
+      // While there is something to send, its fate tells.
+      brokerSilence: lanes.lanes > 0 ? undefined : this.#probe.look(this.#askableTopic()),
+    };
+  }
+
+  /** What waits in the shards of this relay, from the database. */
+  async backlog(): Promise<RelayBacklog> {
+    // Rows that are left out of memory do not hold the low mark.
+    const requests = [...this.#reading.queues.values()].map(({ shard, low, lowestLeftOut }) => ({
+      shard,
+      from: Math.min(low, lowestLeftOut ?? low),
+    }));
+    const shards = await this.#stored.shardBacklogs(requests.sort((a, b) => a.shard - b.shard));
+    return { shards, parked: await deadLetterStore(this.#database, RELAY_SCOPE, this.#tables).count() };
+  }
+
   counts(): RelayCounts {
     return {
       published: this.#sender.published,
@@ -201,6 +233,7 @@ export class RelayRun {
       onAcquired: (shard, epoch) => this.#acquired(shard, epoch),
       onLost: (shard, epoch) => this.#released(shard, epoch, 'lost'),
       drain: (shard, epoch) => this.#drain(shard, epoch),
+      learnPins: () => this.#learnPins(),
       onRenewed: () => this.#pump(),
     });
     this.#leases = leases;
@@ -209,6 +242,7 @@ export class RelayRun {
     this.#readLoop = this.#loop('read', () => this.#read());
     this.#settleLoop = this.#loop('settle', () => this.#settler.runOnce());
     this.#moveLoop = this.#loop('park', () => this.#mover.runOnce());
+    this.#endWatch = watchOwnEventLoop(this.#options, this.#events, () => leases.trusted);
     const maintenance = this.#maintenance;
     if (maintenance) this.#maintenanceLoop = this.#loop('maintenance', () => maintenance.runOnce());
   }
@@ -278,6 +312,7 @@ export class RelayRun {
     this.#stopping.abort();
     const deadline = systemClock.monotonic() + graceMs;
     const within = (work: Promise<unknown> | undefined): Promise<void> => settledWithin(work, deadline - systemClock.monotonic());
+    this.#endWatch?.();
     this.#wake.stop();
     this.#sender.end();
     this.#reading.endFullReads();
@@ -346,12 +381,34 @@ export class RelayRun {
     this.#released(shard, epoch, 'handed-over');
   }
 
+  #askableTopic(): string | undefined {
+    for (const topic of this.lanes.topics) if (topic.partitions !== undefined) return topic.topic;
+    return this.#knownTopics[0] ?? this.#options.topics[0];
+  }
+
   #acknowledged(rows: readonly QueuedRow[], at: number): void {
+    this.#probe.answered();
     for (const row of rows) {
       row.queue.acknowledge(row, at);
       this.#settler.add(row.queue);
     }
     this.#settleLoop?.wake();
+  }
+
+  /** P-R12: topics that are being given more partitions are held; those that were go by their new count. */
+  async #learnPins(): Promise<void> {
+    const pins = await outboxStore(this.#leaseSessions, { tablePrefix: this.#tables }).pins();
+    const { logger } = this.#options;
+    for (const { topic, switching } of this.lanes.learnPins(pins)) {
+      if (switching) {
+        logger.warn({ topic, code: switching.code, reason: switching.message }, 'A topic is held.');
+        this.#events.emit('held', { topic, reason: switching, attempts: 1, retryInMs: this.#options.leaseTtlMs / 3 });
+      } else {
+        logger.info({ topic }, 'A topic moves again.');
+        this.#events.emit('recovered', { topic });
+      }
+    }
+    this.#moved([]);
   }
 
   #followed(rows: readonly RowHead[]): void {
@@ -365,6 +422,8 @@ export class RelayRun {
   #moved(gone: readonly QueuedRow[]): void {
     for (const row of gone) row.queue.drop(row);
     if (this.lanes.stuck.size > 0) this.lanes.review(systemClock.monotonic());
+    // Before what was left out is taken back in: it belongs to other lanes now.
+    this.lanes.reroute();
     this.#reading.takeBackIn();
     if (this.#reading.isHungry) this.#readLoop?.wake();
     this.#tell();
@@ -406,7 +465,7 @@ export class RelayRun {
   async #untilHeld(isHeld: () => boolean): Promise<void> {
     // What else can move has moved when the lanes that are left all wait for another try.
     const rests = (): boolean =>
-      [...this.lanes.filled].every((lane) => lane.inFlight === 0 && (lane.reason ?? this.lanes.topicOf(lane).reason));
+      [...this.lanes.filled].every((lane) => lane.inFlight === 0 && (lane.reason !== undefined || this.lanes.topicOf(lane).isHeld));
     while (!isHeld() || !rests() || !this.#settler.isIdle) await this.#untilProgress();
   }
 }
@@ -422,37 +481,6 @@ async function settledWithin(work: Promise<unknown> | undefined, ms: number): Pr
   const enough = new AbortController();
   await Promise.race([work?.catch(() => undefined), systemClock.sleep(Math.max(0, ms), enough.signal)]);
   enough.abort();
-}
-
-/** What one relay does for all; nothing when nothing is kept. */
-function maintenanceOf(
-  database: Database,
-  { archive, deadLetters, tablePrefix, publisher, leaseTtlMs }: ResolvedRelayOptions,
-  self: Buffer,
-  events: RelayEmitter,
-  signal: AbortSignal,
-): Maintenance | undefined {
-  const services: MaintenanceService[] = [];
-  const retentions: number[] = [];
-  if (archive !== false) {
-    const { retentionMs } = archive;
-    services.push(new ArchiveCleaner({ archive: outboxArchive(database, { tablePrefix }), retentionMs, events }));
-    retentions.push(retentionMs);
-  }
-  if (deadLetters !== false) {
-    const { retentionMs } = deadLetters;
-    const letters = deadLetterStore(database, RELAY_SCOPE, tablePrefix);
-    const actor = `relay ${self.toString('hex')}`;
-    const plan = { letters, publisher, clock: systemClock, actor, signal };
-    const pins = outboxStore(database, { tablePrefix });
-    const sender = new LetterSender({ ...plan, pins, random: Math.random, force: false, onSent: () => undefined });
-    services.push(new DeadLetterCleaner({ ...plan, sender, leaseTtlMs, retentionMs, events }));
-    retentions.push(retentionMs);
-  }
-  if (services.length === 0) return undefined;
-  const { least, most, ofRetention } = MAINTENANCE_MS;
-  const everyMs = Math.max(least, Math.min(most, Math.ceil(ofRetention * Math.min(...retentions))));
-  return new Maintenance({ services, leases: leaseStore(database, tablePrefix), self, clock: systemClock, everyMs });
 }
 
 function lanePolicy({ publisher, batchRows, batchBytes, retry }: ResolvedRelayOptions, random: () => number): LanePolicy {

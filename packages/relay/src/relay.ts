@@ -1,7 +1,10 @@
 import { createRequire } from 'node:module';
 import { type Database, isTxboxError, Lifecycle, type LifecycleState, openDatabase, systemClock, TxboxError } from '@txbox/core/spi';
 import { examineStart } from './doctor/examination.ts';
+import { describeError } from './foreign-error.ts';
 import { type HeldLane, heldLanes } from './held-lane.ts';
+import { type RelayReadiness, readinessOf } from './readiness.ts';
+import type { RelayBacklog } from './relay-backlog.ts';
 import { RelayEmitter, type RelayEvents } from './relay-event.ts';
 import { DEFAULT_GRACE_MS, type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
 import { type RelayCounts, RelayRun } from './relay-run.ts';
@@ -45,6 +48,16 @@ export interface Relay extends AsyncDisposable {
    */
   whenIdle(): Promise<void>;
   status(): RelayStatus;
+  /**
+   * Whether it can do what it is there for, and why not. Knows it at once; where there is nothing to publish, it asks the
+   * broker for a topic in the background, at most every ten seconds.
+   */
+  readiness(): RelayReadiness;
+  /**
+   * What waits in the shards that it holds, by two statements whose cost does not grow with the backlog: what is more than
+   * some thousand events a shard is estimated. Dead letters are counted. Rejects with `STOPPED` unless it runs.
+   */
+  backlog(): Promise<RelayBacklog>;
   /** Listens to an event; returns what ends that. */
   on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): () => void;
 }
@@ -65,6 +78,7 @@ class RelayService implements Relay {
   #run: RelayRun | undefined;
   #single: Promise<number> | undefined;
   #beginning: Promise<RelayRun> | undefined;
+  #startFailure: string | undefined;
 
   constructor(options: ResolvedRelayOptions) {
     this.#options = options;
@@ -79,8 +93,14 @@ class RelayService implements Relay {
     });
   }
 
-  start(): Promise<void> {
-    return this.#lifecycle.start();
+  async start(): Promise<void> {
+    try {
+      await this.#lifecycle.start();
+    } catch (error) {
+      const { code, message } = describeError(error);
+      this.#startFailure = `${code}: ${message}`;
+      throw error;
+    }
   }
 
   async stop({ graceMs }: { readonly graceMs?: number } = {}): Promise<void> {
@@ -124,6 +144,15 @@ class RelayService implements Relay {
     };
   }
 
+  readiness(): RelayReadiness {
+    return readinessOf(this.#lifecycle.state, this.#run?.readiness(), this.#startFailure);
+  }
+
+  async backlog(): Promise<RelayBacklog> {
+    if (!this.#run) throw new TxboxError('STOPPED', 'The relay is not running; call start() first.');
+    return await this.#run.backlog();
+  }
+
   on<Name extends keyof RelayEvents>(name: Name, listener: (event: RelayEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
@@ -135,18 +164,22 @@ class RelayService implements Relay {
         ? database
         : await openDatabase({ url: database.url, lockWaitTimeoutMs: LOCK_WAIT_MS, idleTimeoutMs: Math.max(1_000, 2 * leaseTtlMs) });
     this.#database = opened;
-    const session = await opened.session();
-    try {
-      await examineStart(session, this.#options, systemClock);
-    } finally {
-      await session.release();
-    }
-    const run = new RelayRun(opened, this.#options, this.#events);
+    const run = new RelayRun(opened, this.#options, this.#events, await this.#examined(opened));
     this.#run = run;
     await run.start(VERSION);
     const { shards } = this.status();
     logger.info({ id: run.id.toString('hex'), database: opened.description, publisher: publisher.name, shards }, 'The relay runs.');
     return run;
+  }
+
+  /** Resolves to the topics that are known before anything is read. */
+  async #examined(database: Database): Promise<readonly string[]> {
+    const session = await database.session();
+    try {
+      return await examineStart(session, this.#options, systemClock);
+    } finally {
+      await session.release();
+    }
   }
 
   async #end(graceMs: number): Promise<void> {

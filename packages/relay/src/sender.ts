@@ -1,19 +1,10 @@
-import {
-  type Clock,
-  isTxboxError,
-  type Logger,
-  messageIdFromBytes,
-  type Publisher,
-  type PublishFailureKind,
-  parkingReason,
-  TxboxError,
-  type WireRecord,
-} from '@txbox/core/spi';
+import { type Clock, type Logger, messageIdFromBytes, type Publisher, parkingReason, type WireRecord } from '@txbox/core/spi';
 import type { OutboxParker, OutboxReader, TopicPins } from '@txbox/outbox/store';
+import { confirmedPublish, failureKind } from './confirmed-publish.ts';
 import { describeError } from './foreign-error.ts';
 import type { HoldReason } from './lane.ts';
 import type { LaneTable, TopicLanes } from './lane-table.ts';
-import { pinnedPartitions } from './pinned-partitions.ts';
+import { pinnedTopic } from './pinned-partitions.ts';
 import type { RelayEmitter } from './relay-event.ts';
 import type { QueuedRow, RelayLane } from './shard-queue.ts';
 import { wireRecord } from './wire-record.ts';
@@ -32,8 +23,10 @@ export interface SenderPlan {
   readonly random: () => number;
   /** Most unanswered requests that are not stuck. */
   readonly maxRequests: number;
-  /** Most bytes in unanswered requests; a single request may have more. */
+  /** Most bytes in unanswered requests that are not stuck, and half of the most in all; a single request may have more. */
   readonly maxBytes: number;
+  /** About the most rows in unanswered requests. */
+  readonly maxRows: number;
   /** False while the relay may not trust its leases (P-R8): nothing new is sent. */
   readonly mayAct: () => boolean;
   /** Rows are in the log. */
@@ -41,6 +34,9 @@ export interface SenderPlan {
   /** A request or question has ended, rows of given-up shards left their lanes. */
   readonly onProgress: (gone: readonly QueuedRow[]) => void;
 }
+
+/** A request takes at most one part in so many of the room that unanswered requests have left. */
+const ROOM_SHARE = 4;
 
 /** What becomes of a message that the broker refuses for what it is (P-R10). */
 export type OnPermanentFailure = 'park-key' | 'hold' | 'skip-message';
@@ -50,6 +46,7 @@ export class Sender {
   readonly #plan: SenderPlan;
   readonly #unanswered: Set<Promise<void>> = new Set();
   #requests = 0;
+  #rows = 0;
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
@@ -64,15 +61,20 @@ export class Sender {
   /** Begins everything that may begin now, and arranges to be called when a back-off has passed. */
   pump(): void {
     if (this.#ended) return;
-    const { lanes, clock, mayAct } = this.#plan;
+    const { lanes, clock, mayAct, maxRequests, maxRows, maxBytes } = this.#plan;
     if (!mayAct()) return;
     const now = clock.monotonic();
     for (const topic of lanes.takeQuestions(now)) this.#track(this.#ask(topic));
+    const stuck = this.#stuckRequests();
     for (const lane of lanes.filled) {
-      if (this.#requests - this.#stuckRequests() >= this.#plan.maxRequests) break;
-      if (this.#bytes >= this.#plan.maxBytes) break;
+      // Asked for each: the process may be frozen at any moment, and awake when its shards are another's.
+      if (!mayAct()) return;
+      if (this.#requests - stuck.requests >= maxRequests) break;
+      if (this.#bytes - stuck.bytes >= maxBytes || this.#bytes >= 2 * maxBytes) break;
       if (!lanes.isReady(lane, now)) continue;
-      const rows = lanes.next(lane, now);
+      // A share of what is left, so that any number of requests without an answer leaves some for others.
+      const room = { rows: Math.floor((maxRows - this.#rows) / ROOM_SHARE), bytes: (2 * maxBytes - this.#bytes) / ROOM_SHARE };
+      const rows = lanes.next(lane, now, room);
       if (rows) this.#track(this.#send(lane, rows, now));
     }
     this.#arrange(now);
@@ -93,6 +95,7 @@ export class Sender {
     const { lanes, clock, events, onAcknowledged, onProgress } = this.#plan;
     const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
     this.#requests += 1;
+    this.#rows += rows.length;
     this.#bytes += bytes;
     const held = lane.attempts > 0;
     try {
@@ -108,6 +111,7 @@ export class Sender {
       onProgress(await this.#refused(lane, error));
     } finally {
       this.#requests -= 1;
+      this.#rows -= rows.length;
       this.#bytes -= bytes;
     }
     this.pump();
@@ -124,13 +128,7 @@ export class Sender {
       if (value !== undefined) records.push(wireRecord(queued.row, value));
     }
     if (records.length === 0) return;
-    const receipt = await this.#plan.publisher.publish({ topic, partition, records });
-    if (receipt.topic === topic && receipt.partition === partition) return;
-    // P-R6: all that does not name exactly this partition is unknown.
-    throw new TxboxError(
-      'PUBLISH_UNKNOWN',
-      `The acknowledgement names partition ${receipt.partition} of ${receipt.topic} instead of ${partition} of ${topic}.`,
-    );
+    await confirmedPublish(this.#plan.publisher, { topic, partition, records });
   }
 
   async #load(rows: readonly QueuedRow[]): Promise<Map<QueuedRow, Buffer>> {
@@ -148,9 +146,11 @@ export class Sender {
   /** P-R10: what failed stays at the head of its lane, but a message that is refused for what it is. */
   async #refused(lane: RelayLane, error: unknown): Promise<readonly QueuedRow[]> {
     const { lanes, clock, events, logger, onPermanentFailure } = this.#plan;
-    const reason = { kind: this.#kindOf(error), ...describeError(error) };
+    const reason = { kind: failureKind(this.#plan.publisher, error), ...describeError(error) };
     this.failed += 1;
     const several = lane.inFlight > 1;
+    const { topic, partition, inFlight: messages } = lane;
+    events.emit('retried', { topic, partition, messages, reason, sendMs: clock.monotonic() - lane.sentAt });
     const [row] = lane.inFlightRows();
     if (reason.kind === 'record' && !several && row && !row.abandoned && onPermanentFailure !== 'hold') {
       if (await this.#parked(lane, row, reason)) return [];
@@ -159,7 +159,7 @@ export class Sender {
     const gone = lane.fail(reason, now);
     if (reason.kind === 'topic') this.#holdTopic(lanes.topicOf(lane), reason);
     else if (reason.kind === 'transient' || !several) {
-      const { topic, partition, attempts } = lane;
+      const { attempts } = lane;
       const retryInMs = Math.max(0, lane.retryAt - now);
       logger.warn(
         { topic, partition, code: reason.code, attempts, retryInMs: Math.ceil(retryInMs), reason: reason.message },
@@ -199,13 +199,12 @@ export class Sender {
   async #ask(topic: TopicLanes): Promise<void> {
     const { publisher, pins, lanes, events, onProgress } = this.#plan;
     try {
-      const pinned = await pinnedPartitions(publisher, pins, topic.topic);
+      const pin = await pinnedTopic(publisher, pins, topic.topic);
       const wasHeld = topic.reason !== undefined;
-      lanes.resolve(topic, pinned);
+      lanes.resolve(topic, pin);
       if (wasHeld) events.emit('recovered', { topic: topic.topic });
     } catch (error) {
-      const kind = isTxboxError(error, 'TOPIC_SHRUNK') ? 'topic' : this.#kindOf(error);
-      this.#holdTopic(topic, { kind, ...describeError(error) });
+      this.#holdTopic(topic, { kind: failureKind(publisher, error), ...describeError(error) });
     }
     onProgress([]);
     this.pump();
@@ -231,15 +230,15 @@ export class Sender {
     this.#plan.lanes.hasten(now, this.#plan.random);
   }
 
-  #kindOf(error: unknown): PublishFailureKind {
-    // Headers that cannot be read are the record's own fault; a publisher never sees them.
-    return isTxboxError(error, 'MESSAGE_UNREADABLE') ? 'record' : this.#plan.publisher.classify(error);
-  }
-
-  #stuckRequests(): number {
-    let stuck = 0;
-    for (const lane of this.#plan.lanes.stuck) if (lane.inFlight > 0) stuck += 1;
-    return stuck;
+  #stuckRequests(): { readonly requests: number; readonly bytes: number } {
+    let requests = 0;
+    let bytes = 0;
+    for (const lane of this.#plan.lanes.stuck) {
+      if (lane.inFlight === 0) continue;
+      requests += 1;
+      for (const row of lane.inFlightRows()) bytes += row.bytes;
+    }
+    return { requests, bytes };
   }
 
   #track(work: Promise<void>): void {

@@ -86,7 +86,7 @@ export class Settler {
     queue.settled(rows);
     if (queue.acknowledged > 0) this.#queues.add(queue);
     this.settled += rows.length;
-    events.emit('settled', { shard: queue.shard, messages: rows.length });
+    events.emit('settled', { shard: queue.shard, messages: rows.length, settleMs: clock.monotonic() - now });
     onSettled();
   }
 }

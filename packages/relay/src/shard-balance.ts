@@ -20,6 +20,12 @@ export interface BalanceDecision {
   readonly awaits: boolean;
 }
 
+/** How many of the shards are this relay's, among the living in the order of their ids; none for one that is not among them. */
+export function shareAmong(ids: readonly string[], id: string, shards: number): number {
+  const rank = ids.indexOf(id);
+  return rank < 0 ? 0 : Math.floor(shards / ids.length) + (rank < shards % ids.length ? 1 : 0);
+}
+
 /**
  * Shares the shards among the living relays (P-R8): everybody gets the same number, the first by id one more where it
  * does not divide. Who has too little takes free shards and asks those who have too much; who has too much hands over
@@ -27,10 +33,7 @@ export interface BalanceDecision {
  */
 export function balance(me: string, living: ReadonlySet<string>, leases: readonly ShardLease[]): BalanceDecision {
   const ids = [...new Set([...living, me])].sort();
-  const shareOf = (id: string): number => {
-    const rank = ids.indexOf(id);
-    return rank < 0 ? 0 : Math.floor(leases.length / ids.length) + (rank < leases.length % ids.length ? 1 : 0);
-  };
+  const shareOf = (id: string): number => shareAmong(ids, id, leases.length);
   const held = (id: string): ShardLease[] => leases.filter((lease) => lease.owner === id);
   const mine = held(me);
   const missing = Math.max(0, shareOf(me) - mine.length);

@@ -2,7 +2,7 @@ import type { Clock, LeaseStore } from '@txbox/core/spi';
 import { SHARD_SCOPE, SHARDS } from '@txbox/outbox/store';
 import type { Member, Membership } from './membership.ts';
 import type { RelayReport } from './relay-report.ts';
-import { balance } from './shard-balance.ts';
+import { balance, shareAmong } from './shard-balance.ts';
 
 /** What keeping leases works with. */
 export interface ShardLeasesPlan {
@@ -18,6 +18,8 @@ export interface ShardLeasesPlan {
   readonly onLost: (shard: number, epoch: number) => void;
   /** Stops reading, and resolves when what is in flight is answered and settled. */
   readonly drain: (shard: number, epoch: number) => Promise<void>;
+  /** Before leases are renewed: what is sent while they are trusted goes by what this has read, or by something newer (P-R12). */
+  readonly learnPins: () => Promise<void>;
   readonly onRenewed: () => void;
 }
 
@@ -59,6 +61,12 @@ export class ShardLeases {
     return this.#plan.clock.monotonic() < this.#trustedUntil;
   }
 
+  /** How many shards are this relay's share among those that live, as it last saw. */
+  get share(): number {
+    const me = this.#plan.self.id.toString('hex');
+    return shareAmong([...new Set([...this.#living, me])].sort(), me, SHARDS);
+  }
+
   /** Renews, takes, asks and hands over; resolves to the milliseconds until the next pass. */
   async runOnce(): Promise<number> {
     const { clock, leases, ttlMs } = this.#plan;
@@ -84,8 +92,9 @@ export class ShardLeases {
   }
 
   async #renew(): Promise<void> {
-    const { self, report, leases, membership, clock, ttlMs, onLost, onRenewed } = this.#plan;
+    const { self, report, leases, membership, clock, ttlMs, learnPins, onLost, onRenewed } = this.#plan;
     const sentAt = clock.monotonic();
+    await learnPins();
     await membership.seen(self, report());
     const held = [...this.#held].map(([slot, epoch]) => ({ slot, epoch }));
     const kept = new Set(await leases.renew(SHARD_SCOPE, held, self.id, ttlMs));

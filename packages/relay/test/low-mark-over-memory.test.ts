@@ -266,7 +266,7 @@ class World {
   }
 
   #send(reader: Reader): void {
-    const rows = reader === this.#reader ? reader.lane.next(this.#now) : undefined;
+    const rows = reader === this.#reader ? reader.lane.next(this.#now, { rows: 500, bytes: 500_000 }) : undefined;
     if (!rows) return;
     this.#in(this.#between(0, 5), () => {
       this.#log.push(...rows.map((row) => row.row.id.toString('hex')));

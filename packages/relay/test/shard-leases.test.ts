@@ -225,6 +225,7 @@ class World {
           participant.lost += 1;
         },
         drain: () => participant.answered(),
+        learnPins: () => Promise.resolve(),
         onRenewed: () => undefined,
       }),
       renewals: 0,

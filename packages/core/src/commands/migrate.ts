@@ -13,15 +13,14 @@ export const migrateCommand: Command = {
   summary: 'Creates or updates the tables, safe to run at any time and from several processes at once.',
   options: {
     print: { type: 'boolean', description: 'print the SQL of all steps, run nothing' },
-    json: { type: 'boolean', description: 'print one JSON object: what was applied per database' },
+    json: { type: 'boolean', description: 'print one JSON object: what was applied, or with --print the SQL, by database' },
   },
   async run(context) {
     const targets = targetsOf(context);
     if (context.options['print'] === true) {
-      for (const { section, components } of targets) {
-        const dialect = /^sqlite:/i.test(section.url) ? sqliteDialect : mysqlDialect();
-        context.output.line(migrationScript(dialect, components, section.tablePrefix));
-      }
+      const scripts = targets.map(scriptOf);
+      if (context.options['json'] === true) context.output.json({ databases: scripts });
+      else for (const { database, sql } of scripts) context.output.line(`-- ${database}\n${sql}\n`);
       return 0;
     }
     const results: { database: string; applied: AppliedMigration[] }[] = [];
@@ -52,6 +51,14 @@ function targetsOf(context: CommandContext): Target[] {
     'CONFIG_INVALID',
     'Configuration: neither database.url nor inbox.database.url is there, so there is nothing to migrate.',
   );
+}
+
+function scriptOf({ section: { url, tablePrefix }, components }: Target): { database: string; sql: string } {
+  const isSqlite = /^sqlite:/i.test(url);
+  const sql = migrationScript(isSqlite ? sqliteDialect : mysqlDialect(), components, tablePrefix);
+  if (isSqlite || !URL.canParse(url)) return { database: isSqlite ? url : 'a database', sql };
+  const { host, pathname } = new URL(url);
+  return { database: `mysql://${host}${pathname}`, sql };
 }
 
 async function migrateTarget({ section, components }: Target): Promise<{ database: string; applied: AppliedMigration[] }> {

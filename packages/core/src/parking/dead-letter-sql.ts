@@ -1,13 +1,14 @@
 import { newMessageIdBytes } from '../contract/message-id.ts';
 import type { Database, OwnedSession, SqlRow, SqlValue } from '../sql/session.ts';
 import { type TableNames, tableNames } from '../sql/table-names.ts';
-import type { AuditNote, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterStore, ParkedCount } from './dead-letter.ts';
+import { recordAudit } from './audit-sql.ts';
+import type { AuditNote, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterStore, OnRedriven, ParkedCount } from './dead-letter.ts';
 import { gapMarkerHeaders } from './parked-key.ts';
 import { inTransaction, lockParkedKey, unparkIfEmpty } from './parking-sql.ts';
 
 /** The dead letters of a scope in the table `txbox_dead_letter`. Each call uses a session of its own for its length. */
-export function deadLetterStore(database: Database, scope: string, tablePrefix?: string): DeadLetterStore {
-  return new SqlDeadLetterStore(database, scope, tableNames(tablePrefix));
+export function deadLetterStore(database: Database, scope: string, tablePrefix?: string, onRedriven?: OnRedriven): DeadLetterStore {
+  return new SqlDeadLetterStore(database, scope, tableNames(tablePrefix), onRedriven);
 }
 
 const HEAD_COLUMNS = [
@@ -20,11 +21,13 @@ class SqlDeadLetterStore implements DeadLetterStore {
   readonly #database: Database;
   readonly #scope: string;
   readonly #tables: TableNames;
+  readonly #onRedriven: OnRedriven | undefined;
 
-  constructor(database: Database, scope: string, tables: TableNames) {
+  constructor(database: Database, scope: string, tables: TableNames, onRedriven: OnRedriven | undefined) {
     this.#database = database;
     this.#scope = scope;
     this.#tables = tables;
+    this.#onRedriven = onRedriven;
   }
 
   count(): Promise<ParkedCount> {
@@ -94,6 +97,12 @@ class SqlDeadLetterStore implements DeadLetterStore {
 
   remove(letters: readonly DeadLetterHead[], note: AuditNote): Promise<number> {
     return this.#decide(letters[0]?.parkedKeyId, async (session) => {
+      if (note.action === 'redrive') {
+        await this.#onRedriven?.(
+          session,
+          letters.map(({ id }) => id),
+        );
+      }
       let removed = 0;
       for (const letter of letters) {
         const { affectedRows } = await session.execute(`DELETE FROM ${this.#tables.deadLetter} WHERE scope = ? AND message_id = ?`, [
@@ -176,11 +185,8 @@ class SqlDeadLetterStore implements DeadLetterStore {
 
   async #note(session: OwnedSession, letter: DeadLetterHead, { action, actor }: AuditNote): Promise<void> {
     const { topic, key, reason, attempts, parkedAt } = letter;
-    const details = JSON.stringify({ topic, key: key?.toString('base64') ?? null, reason, attempts, parkedAt });
-    await session.execute(
-      `INSERT INTO ${this.#tables.audit} (scope, action, actor, message_id, details, created_at) VALUES (?, ?, ?, ?, ?, ${session.dialect.now})`,
-      [this.#scope, action, actor.slice(0, 255), letter.id, details],
-    );
+    const details = { topic, key: key?.toString('base64') ?? null, reason, attempts, parkedAt };
+    await recordAudit(session, this.#tables, { scope: this.#scope, action, actor, messageId: letter.id, details });
   }
 
   async #whole(session: OwnedSession, where: string, values: readonly SqlValue[], limit: number): Promise<DeadLetter[]> {

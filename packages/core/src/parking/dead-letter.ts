@@ -1,3 +1,5 @@
+import type { SqlSession } from '../sql/session.ts';
+
 /** Which dead letters are meant; what is left out matches everything. */
 export interface DeadLetterFilter {
   /** Sixteen bytes: the message itself. */
@@ -65,6 +67,12 @@ export interface AuditNote {
   readonly action: 'redrive' | 'discard' | 'skip' | 'expire';
   readonly actor: string;
 }
+
+/**
+ * What else happens in the transaction that removes letters of one key as redriven. They are published, and still in their table;
+ * the lock of their key's row keeps everybody else from them.
+ */
+export type OnRedriven = (session: SqlSession, ids: readonly Buffer[]) => Promise<void>;
 
 /**
  * The dead letters of one scope, for tools (P-R11). Whoever removes the last one of a key un-parks it in the same

@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   DEPENDENCY_MISSING: { retryable: false },
   // Databases
   DATABASE_UNAVAILABLE: { retryable: true },
+  RIGHTS_MISSING: { retryable: false },
   SCHEMA_MISSING: { retryable: false },
   SCHEMA_TOO_OLD: { retryable: false },
   SCHEMA_TOO_NEW: { retryable: false },
@@ -52,9 +53,12 @@ export const ERROR_CODES = {
   MIGRATION_FAILED: { retryable: true },
   // Brokers
   BROKER_UNAVAILABLE: { retryable: true },
+  BROKER_UNSUPPORTED: { retryable: false },
   TOPIC_MISSING: { retryable: false },
   TOPIC_NOT_AUTHORIZED: { retryable: false },
   TOPIC_SHRUNK: { retryable: false },
+  TOPIC_SWITCHING: { retryable: true },
+  GROW_REFUSED: { retryable: false },
   PUBLISH_REJECTED: { retryable: false },
   DEAD_LETTER_MISSING: { retryable: false },
   PUBLISH_UNKNOWN: { retryable: true },
@@ -67,6 +71,7 @@ export const ERROR_CODES = {
   ASSIGNMENT_LOST: { retryable: true },
   MESSAGE_IN_PROGRESS: { retryable: true },
   // Lifecycle
+  ADDRESS_UNAVAILABLE: { retryable: true },
   START_REFUSED: { retryable: false },
   ALREADY_STARTED: { retryable: false },
   STOPPED: { retryable: false },

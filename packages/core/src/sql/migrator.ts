@@ -1,7 +1,8 @@
-import { TxboxError } from '../runtime/error.ts';
+import { isTxboxError, TxboxError } from '../runtime/error.ts';
 import type { Dialect } from './dialect.ts';
 import type { Migration, MigrationComponent } from './migration.ts';
 import type { SqlSession } from './session.ts';
+import { driverErrorOf } from './sql-error.ts';
 import { type TableNames, tableNames } from './table-names.ts';
 
 /** How {@link migrate} runs. */
@@ -124,7 +125,13 @@ async function failing<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    throw new TxboxError('MIGRATION_FAILED', `${what}: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
+    // What a relay and a service need at least is no help to whom makes tables.
+    const reason = isTxboxError(cause, 'RIGHTS_MISSING')
+      ? driverErrorOf(cause).message
+      : cause instanceof Error
+        ? cause.message
+        : String(cause);
+    throw new TxboxError('MIGRATION_FAILED', `${what}: ${reason}.`, { cause });
   }
 }
 

@@ -56,6 +56,27 @@ export interface PublisherInspection {
   readonly unchecked: readonly { readonly what: string; readonly reason: string }[];
 }
 
+/** Places of a partition's log. */
+export interface PartitionBounds {
+  /** The oldest offset there is. */
+  readonly low: bigint;
+  /** Where the next record will be. */
+  readonly high: bigint;
+}
+
+/**
+ * What switching a topic to more partitions needs of a broker (P-R12). All reject with `TOPIC_MISSING`, `TOPIC_NOT_AUTHORIZED` or
+ * `BROKER_UNAVAILABLE`.
+ */
+export interface TopicAdmin {
+  /** Gives the topic so many partitions in all; the broker may need a moment until `describeTopic` says so. */
+  createPartitions(topic: string, partitions: number): Promise<void>;
+  /** Where each partition of the topic begins and ends. */
+  boundsOf(topic: string): Promise<ReadonlyMap<number, PartitionBounds>>;
+  /** Offsets that a consumer group has stored for the topic, by partition; where it stored none, nothing. */
+  storedOffsets(group: string, topic: string): Promise<ReadonlyMap<number, bigint>>;
+}
+
 /**
  * How a failed request is to be treated (P-R10).
  *
@@ -91,6 +112,8 @@ export interface Publisher {
    * only; what may not be looked at stands in `unchecked`. A publisher without it is not checked.
    */
   inspect?(topics: readonly string[]): Promise<PublisherInspection>;
+  /** For `txbox partitions grow`; a publisher without it cannot do that. */
+  readonly topicAdmin?: TopicAdmin;
   /** What an error thrown by `publish` or `describeTopic` means. Total: an unknown error is `transient`. */
   classify(error: unknown): PublishFailureKind;
   /** Closes connections; requests in flight settle first or reject. May be called twice. */

@@ -69,9 +69,24 @@ describe('txbox migrate', () => {
     ]);
   });
 
-  it('prints SQL without touching a database', async () => {
-    const { lines } = await run({ database: { url: 'mysql://nobody@127.0.0.1:1/none' } }, { print: true });
-    expect(lines.join('\n')).toContain('ENGINE=InnoDB');
+  it('prints SQL without touching a database, and says of which it is; never the password', async () => {
+    const config = { database: { url: 'mysql://nobody:secret@127.0.0.1:1/none' }, inbox: { database: { url: 'sqlite:billing.db' } } };
+    const { lines } = await run(config, { print: true });
+    expect(lines).toEqual([
+      expect.stringMatching(/^-- mysql:\/\/127.0.0.1:1\/none\n.*ENGINE=InnoDB/s),
+      expect.stringMatching(/^-- sqlite:billing.db\n/),
+    ]);
+    expect(lines.join()).not.toContain('secret');
+    const { values } = await run(config, { print: true, json: true });
+    const sql = expect.stringContaining('CREATE TABLE') as string;
+    expect(values).toEqual([
+      {
+        databases: [
+          { database: 'mysql://127.0.0.1:1/none', sql },
+          { database: 'sqlite:billing.db', sql },
+        ],
+      },
+    ]);
   });
 
   it.each([

@@ -1,41 +1,33 @@
 import {
   checkOptions,
   flag,
-  headerBlockBytes,
-  integerWithin,
-  oneOf,
   type Publisher,
   type PublisherInspection,
   type PublishReceipt,
   type PublishRequest,
+  type TopicAdmin,
   type TopicDescription,
-  TxboxError,
-  type WireRecord,
 } from '@txbox/core/spi';
 import type { Message, Producer, RecordMetadata } from 'kafkajs';
 import { ClientSlot, type NewClient } from '../client-slot.ts';
-import { CONNECTION_DEFAULTS, connectionRules, type KafkaConnectionOptions, type ResolvedConnection } from '../kafka-options.ts';
-import { CLIENT_RETRY, createClient, loadKafkajs } from '../kafkajs-client.ts';
-import { classify, isStaleClient, reasonOf, topicErrorOf, unavailable } from '../kafkajs-errors.ts';
-import { givesUpAfterMs, inspectTopics } from '../kafkajs-inspection.ts';
+import { shrunk, unproven } from '../kafka-errors.ts';
+import { inspectTopics } from '../kafka-inspection.ts';
+import { type KafkaPublisherOptions, PUBLISHER_DEFAULTS, publisherRules, type ResolvedPublisher } from '../kafka-options.ts';
+import { CLIENT_RETRY, createClient, givesUpAfterMs, type Kafkajs, loadKafkajs } from '../kafkajs-client.ts';
+import { COMPRESSION_TYPES, codecReady } from '../kafkajs-codecs.ts';
+import { classify, isStaleClient, publishErrorOf, topicErrorOf, unavailable } from '../kafkajs-errors.ts';
 import { PartitionMessages } from '../kafkajs-messages.ts';
 import { Sockets } from '../kafkajs-sockets.ts';
 import { TopicDirectory } from '../kafkajs-topics.ts';
+import { refuseTooLarge } from '../record-size.ts';
 
 /** What {@link kafkajs} takes. */
-export interface KafkajsPublisherOptions extends KafkaConnectionOptions {
-  /**
-   * Largest record, bytes of key, value and headers. Default 1,048,000: a broker's `message.max.bytes` of 1,048,588
-   * less what Kafka adds to a record that travels alone. Raise it with the topic's `max.message.bytes`.
-   */
-  readonly maxRecordBytes?: number;
-  /** How requests are packed. Default `none`. */
-  readonly compression?: 'none' | 'gzip';
+export interface KafkajsPublisherOptions extends KafkaPublisherOptions {
   /** Whether to repair a timer of kafkajs 2.2.4 that keeps idle processes busy (for the whole process). Default `true`. */
   readonly patchIdleTimer?: boolean;
 }
 
-type Resolved = ResolvedConnection & Required<Pick<KafkajsPublisherOptions, 'maxRecordBytes' | 'compression' | 'patchIdleTimer'>>;
+type Resolved = ResolvedPublisher & Required<Pick<KafkajsPublisherOptions, 'patchIdleTimer'>>;
 
 /**
  * A publisher into Kafka by the client kafkajs. Acknowledged records are on all replicas in sync (acks −1); set
@@ -49,18 +41,14 @@ type Resolved = ResolvedConnection & Required<Pick<KafkajsPublisherOptions, 'max
  * Every topic has a producer of its own, hence connections of its own to the brokers that lead its partitions: kafkajs
  * asks about all topics of a producer at once, and one that is gone or without a leader spoils the answer for all.
  *
- * Throws `OPTIONS_INVALID`. Needs the package `kafkajs` (`DEPENDENCY_MISSING` at `connect`).
+ * Throws `OPTIONS_INVALID`. Needs the package `kafkajs`, and for snappy and lz4 `@platformatic/wasm-utils`
+ * (`DEPENDENCY_MISSING` at `connect`).
  */
 export function kafkajs(options: KafkajsPublisherOptions): Publisher {
   return new KafkajsPublisher(
     checkOptions<Resolved>('kafkajs', options, {
-      rules: {
-        ...connectionRules,
-        maxRecordBytes: integerWithin(1),
-        compression: oneOf('none', 'gzip'),
-        patchIdleTimer: flag,
-      },
-      defaults: { ...CONNECTION_DEFAULTS, maxRecordBytes: 1_048_000, compression: 'none', patchIdleTimer: true },
+      rules: { ...publisherRules, patchIdleTimer: flag },
+      defaults: { ...PUBLISHER_DEFAULTS, patchIdleTimer: true },
       optional: ['sasl'],
       secret: ['sasl', 'ssl'],
     }),
@@ -70,13 +58,10 @@ export function kafkajs(options: KafkajsPublisherOptions): Publisher {
 /** All replicas in sync. */
 const ACKS = -1;
 
-/** `CompressionTypes` of kafkajs, by the numbers of Kafka's protocol. */
-const NONE = 0;
-const GZIP = 1;
-
 class KafkajsPublisher implements Publisher {
   readonly name = 'kafkajs';
   readonly maxRecordBytes: number;
+  readonly topicAdmin: TopicAdmin;
   readonly #options: Resolved;
   readonly #topics: TopicDirectory;
   readonly #producers: Map<string, ClientSlot<Producer>> = new Map();
@@ -86,9 +71,11 @@ class KafkajsPublisher implements Publisher {
     this.#options = options;
     this.maxRecordBytes = options.maxRecordBytes;
     this.#topics = new TopicDirectory('The publisher kafkajs', options);
+    this.topicAdmin = this.#topics;
   }
 
   async connect(): Promise<void> {
+    await this.#load();
     await this.#topics.clusterId();
   }
 
@@ -97,21 +84,18 @@ class KafkajsPublisher implements Publisher {
   }
 
   async inspect(topics: readonly string[]): Promise<PublisherInspection> {
-    return { acks: ACKS, givesUpAfterMs: givesUpAfterMs(this.#options, CLIENT_RETRY), ...(await inspectTopics(this.#topics, topics)) };
+    return { acks: ACKS, givesUpAfterMs: givesUpAfterMs(this.#options), ...(await inspectTopics(this.#topics, topics)) };
   }
 
   async publish({ topic, partition, records }: PublishRequest): Promise<PublishReceipt> {
-    for (const record of records) refuseTooLarge(record, this.maxRecordBytes, topic);
+    refuseTooLarge(records, this.maxRecordBytes, topic);
     const answer = await this.#send(topic, new PartitionMessages(records, partition));
     const receipt = receiptOf(answer, topic, partition);
     if (receipt) return receipt;
     // kafkajs resolves without having sent anything when it does not know the partition.
     if (answer.length === 0) await this.#refuseMissingPartition(topic, partition);
-    throw new TxboxError(
-      'PUBLISH_UNKNOWN',
-      `The answer to ${records.length} records for partition ${partition} of ${topic} does not confirm them: they may or may not be stored.`,
-      { details: { topic, partition, answer: answer.map(({ topicName, partition, errorCode }) => ({ topicName, partition, errorCode })) } },
-    );
+    const named = answer.map(({ topicName, partition, errorCode }) => ({ topicName, partition, errorCode }));
+    throw unproven(topic, partition, records.length, named);
   }
 
   classify(error: unknown): ReturnType<typeof classify> {
@@ -124,7 +108,7 @@ class KafkajsPublisher implements Publisher {
   }
 
   async #send(topic: string, messages: Message[]): Promise<RecordMetadata[]> {
-    const compression = this.#options.compression === 'gzip' ? GZIP : NONE;
+    const compression = COMPRESSION_TYPES[this.#options.compression];
     let asked = false;
     try {
       return await this.#producerOf(topic).use((producer) => {
@@ -147,7 +131,7 @@ class KafkajsPublisher implements Publisher {
 
   async #newProducer(): Promise<NewClient<Producer>> {
     const sockets = new Sockets();
-    const client = createClient(await loadKafkajs(this.#options.patchIdleTimer), this.#options, sockets.factory).producer({
+    const client = createClient(await this.#load(), this.#options, sockets.factory).producer({
       idempotent: false,
       allowAutoTopicCreation: false,
       // The partition is the caller's choice, always.
@@ -159,24 +143,19 @@ class KafkajsPublisher implements Publisher {
     return { client, cut: () => sockets.cut() };
   }
 
+  async #load(): Promise<Kafkajs> {
+    const { patchIdleTimer, compression } = this.#options;
+    const library = await loadKafkajs(patchIdleTimer);
+    await codecReady(library.CompressionCodecs, compression);
+    return library;
+  }
+
   async #refuseMissingPartition(topic: string, partition: number): Promise<void> {
     this.#producers.get(topic)?.renew();
     const partitions = await this.#topics.partitionsOf(topic);
     if (partition < partitions) return;
-    throw new TxboxError(
-      'TOPIC_SHRUNK',
-      `Topic ${topic} has ${partitions} partitions (0 to ${partitions - 1}), got a request for partition ${partition}.`,
-      { details: { topic, partition, partitions } },
-    );
+    throw shrunk(topic, partition, partitions);
   }
-}
-
-function publishErrorOf(error: unknown, topic: string): TxboxError {
-  const [details, cause] = [{ topic }, error];
-  if (classify(error) === 'record') {
-    return new TxboxError('PUBLISH_REJECTED', `Kafka refuses a record for topic ${topic}: ${reasonOf(error)}`, { cause, details });
-  }
-  return new TxboxError('PUBLISH_UNKNOWN', `Records for topic ${topic} may or may not be stored: ${reasonOf(error)}`, { cause, details });
 }
 
 /** The proof (P-R6): exactly this partition, no error, a first offset. Everything else is an unknown outcome. */
@@ -186,16 +165,4 @@ function receiptOf(answer: readonly RecordMetadata[], topic: string, partition: 
   if (only.topicName !== topic || only.partition !== partition || only.errorCode !== 0) return undefined;
   if (only.baseOffset === undefined || !/^\d+$/.test(only.baseOffset)) return undefined;
   return { topic, partition, baseOffset: BigInt(only.baseOffset) };
-}
-
-function refuseTooLarge(record: WireRecord, maxRecordBytes: number, topic: string): void {
-  const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0) + headerBlockBytes(record.headers);
-  if (bytes <= maxRecordBytes) return;
-  throw new TxboxError(
-    'PUBLISH_REJECTED',
-    `A record for topic ${topic} has ${bytes} bytes, more than maxRecordBytes (${maxRecordBytes}).`,
-    {
-      details: { topic, bytes, maxRecordBytes },
-    },
-  );
 }

@@ -7,7 +7,7 @@ export interface PresentRow extends RowHead {
 }
 
 /** What every table that keeps messages has of them. */
-const MESSAGE_COLUMNS = 'topic, message_key, type, aggregate_type, aggregate_id, sequence, headers, payload, bytes';
+export const MESSAGE_COLUMNS = 'topic, message_key, type, aggregate_type, aggregate_id, sequence, headers, payload, bytes';
 
 /** A column of the other table, what of a row or of ours stands there, and the value of its placeholder if it has one. */
 export type CopiedColumn = readonly [column: string, expression: string, value?: SqlValue];

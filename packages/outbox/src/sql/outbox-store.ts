@@ -1,5 +1,5 @@
 import { type Database, tableNames } from '@txbox/core/spi';
-import type { OutboxInspector, OutboxParker, OutboxReader, OutboxSettler, TopicPins } from '../outbox-store.ts';
+import type { OutboxInspector, OutboxParker, OutboxReader, OutboxSettler, TopicPins, TopicSwitcher } from '../outbox-store.ts';
 import { SqlOutboxInspector } from './outbox-inspector.ts';
 import { SqlOutboxParker } from './outbox-parker.ts';
 import { SqlOutboxReader } from './outbox-reader.ts';
@@ -7,7 +7,7 @@ import { SqlOutboxSettler } from './outbox-settler.ts';
 import { SqlTopicPins } from './topic-pins.ts';
 
 /** What a relay and its tools do with the outbox tables of a database. */
-export type OutboxStore = OutboxReader & OutboxSettler & OutboxParker & TopicPins & OutboxInspector;
+export type OutboxStore = OutboxReader & OutboxSettler & OutboxParker & TopicPins & TopicSwitcher & OutboxInspector;
 
 /** How an outbox is used. */
 export interface OutboxStoreOptions {
@@ -22,7 +22,7 @@ export function outboxStore(database: Database, options: OutboxStoreOptions = {}
   const reader = new SqlOutboxReader(database, tables);
   const settler = new SqlOutboxSettler(database, tables, options.archive ?? false);
   const parker = new SqlOutboxParker(database, tables);
-  const pins = new SqlTopicPins(database, tables.topic);
+  const pins = new SqlTopicPins(database, tables);
   const inspector = new SqlOutboxInspector(database, tables.outbox);
   return {
     readPages: (requests) => reader.readPages(requests),
@@ -34,7 +34,11 @@ export function outboxStore(database: Database, options: OutboxStoreOptions = {}
     skip: (row, failure) => parker.skip(row, failure),
     moveFollowers: (rows) => parker.moveFollowers(rows),
     pin: (topic, partitions) => pins.pin(topic, partitions),
+    pins: () => pins.pins(),
+    changePin: (known, next, note) => pins.changePin(known, next, note),
+    databaseTime: () => pins.databaseTime(),
     backlog: () => inspector.backlog(),
+    shardBacklogs: (requests) => inspector.shardBacklogs(requests),
     isSettledUpTo: (position) => inspector.isSettledUpTo(position),
   };
 }

@@ -12,12 +12,15 @@ import {
   openDatabase,
   TxboxError,
 } from '@txbox/core/spi';
-import { RELAY_SCOPE } from '@txbox/outbox/store';
+import { archiveRedriven, RELAY_SCOPE } from '@txbox/outbox/store';
 
 /** Whose dead letters a command is about. */
 export const SCOPE_OPTIONS: Readonly<Record<string, CommandOption>> = {
   of: { type: 'string', description: 'whose dead letters: relay', default: RELAY_SCOPE },
 };
+
+/** What a command says to whom nothing was meant. */
+export const NOTHING_MATCHES = 'no dead letter matches: txbox dead-letters list shows what there is';
 
 /** Where the dead letters of a command lie. */
 export interface DeadLetterScope {
@@ -26,11 +29,8 @@ export interface DeadLetterScope {
   readonly tablePrefix: { readonly tablePrefix?: string };
 }
 
-/** Opens the database, works, closes it. Rejects with `CONFIG_INVALID`, `OPTIONS_INVALID`, `DATABASE_UNAVAILABLE` and what the schema lacks. */
-export async function withDeadLetters<T>({ config, options }: CommandContext, work: (scope: DeadLetterScope) => Promise<T>): Promise<T> {
-  if (options['of'] !== RELAY_SCOPE) {
-    throw new TxboxError('OPTIONS_INVALID', `--of must be relay, got ${JSON.stringify(options['of'])}.`);
-  }
+/** Opens the database, works, closes it. Rejects with `CONFIG_INVALID`, `DATABASE_UNAVAILABLE` and what the schema lacks. */
+export async function withDeadLetters<T>({ config }: CommandContext, work: (scope: DeadLetterScope) => Promise<T>): Promise<T> {
   const section = databaseSection(config, 'database');
   if (!section) throw new TxboxError('CONFIG_INVALID', 'Configuration: dead-letters needs database.url, the database of the service.');
   const database = await openDatabase({ url: section.url });
@@ -42,7 +42,9 @@ export async function withDeadLetters<T>({ config, options }: CommandContext, wo
       await session.release();
     }
     const tablePrefix = section.tablePrefix === undefined ? {} : { tablePrefix: section.tablePrefix };
-    return await work({ database, letters: deadLetterStore(database, RELAY_SCOPE, section.tablePrefix), tablePrefix });
+    const archive = (config as { relay?: { archive?: unknown } }).relay?.archive ?? false;
+    const onRedriven = archive !== false ? archiveRedriven(section.tablePrefix) : undefined;
+    return await work({ database, letters: deadLetterStore(database, RELAY_SCOPE, section.tablePrefix, onRedriven), tablePrefix });
   } finally {
     await database.close();
   }

@@ -1,4 +1,3 @@
-import { hostname, userInfo } from 'node:os';
 import {
   type CommandContext,
   type CommandOption,
@@ -7,10 +6,10 @@ import {
   messageIdFromBytes,
   type Publisher,
   systemClock,
-  TxboxError,
 } from '@txbox/core/spi';
 import { outboxComponent, outboxStore } from '@txbox/outbox/store';
 import { type KeyStop, LetterSender } from '../dead-letters/letter-sender.ts';
+import { ACTOR_OPTION, actorOf } from './actor.ts';
 import { FILTER_OPTIONS } from './dead-letter-filter.ts';
 import { type DeadLetterScope, describeKey, keyAsJson, SCOPE_OPTIONS, withDeadLetters } from './dead-letter-scope.ts';
 
@@ -20,7 +19,7 @@ export const SENDING_OPTIONS: Readonly<Record<string, CommandOption>> = {
   ...FILTER_OPTIONS,
   all: { type: 'boolean', description: 'all dead letters are meant' },
   'dry-run': { type: 'boolean', description: 'say what would be done, change nothing' },
-  actor: { type: 'string', description: 'who decides it, for the audit (default: user@host)' },
+  actor: ACTOR_OPTION,
   json: { type: 'boolean', description: 'print one JSON object' },
 };
 
@@ -99,16 +98,5 @@ export function describeStop({ why, letter, code, message }: KeyStop): string {
       return `${name} may have been published more than a week ago, and consumers may have forgotten it: --force sends it all the same`;
     case 'ended':
       return `${name} and what stands behind it are left: the command was ended`;
-  }
-}
-
-function actorOf(given: unknown): string {
-  if (given === '') throw new TxboxError('OPTIONS_INVALID', '--actor must not be empty.');
-  if (typeof given === 'string') return given;
-  try {
-    return `${userInfo().username}@${hostname()}`;
-  } catch {
-    // A container's user may have no name.
-    return `${process.getuid?.() ?? 'unknown'}@${hostname()}`;
   }
 }

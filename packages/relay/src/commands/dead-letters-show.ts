@@ -11,11 +11,11 @@ export const deadLettersShowCommand: Command = {
     id: { type: 'string', description: 'the message id, a UUID' },
     json: { type: 'boolean', description: 'print one JSON object' },
   },
-  run: (context) =>
-    withDeadLetters(context, async ({ letters }) => {
-      const { output, options } = context;
-      const { id } = filterOf(context, systemClock.now());
-      if (!id) throw new TxboxError('OPTIONS_INVALID', '--id says which one: txbox dead-letters list shows the ids.');
+  async run(context) {
+    const { output, options } = context;
+    const { id } = filterOf(context, systemClock.now());
+    if (!id) throw new TxboxError('OPTIONS_INVALID', '--id says which one: txbox dead-letters list shows the ids.');
+    return await withDeadLetters(context, async ({ letters }) => {
       const letter = await letters.find(id);
       if (!letter) {
         throw new TxboxError(
@@ -29,7 +29,8 @@ export const deadLettersShowCommand: Command = {
         for (const [name, value] of Object.entries(whole))
           output.line(`${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
       return 0;
-    }),
+    });
+  },
 };
 
 function headersOf({ headers }: DeadLetter): unknown {

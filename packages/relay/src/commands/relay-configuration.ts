@@ -1,15 +1,27 @@
 import { type CommandContext, checkOptions, databaseSection, TxboxError } from '@txbox/core/spi';
+import { type HttpOptions, resolveHttpOptions } from '../http/http-options.ts';
 import { RELAY_OPTION_RULES, type RelayOptions, type RelaySettings } from '../relay-options.ts';
 
-/** What is wrong with the section `relay` of a configuration. */
+/** What is wrong with the sections `relay` and `http` of a configuration. */
 export function relayConfigProblems(config: unknown): readonly string[] {
+  return [...problemsOf('relay', () => settingsOf(config)), ...problemsOf('http', () => httpOptionsOf(config))];
+}
+
+function problemsOf(section: string, check: () => unknown): readonly string[] {
   try {
-    settingsOf(config);
+    check();
     return [];
   } catch (error) {
     const { problems } = (error as TxboxError).details;
-    return Array.isArray(problems) ? problems.map((problem) => `relay: ${String(problem)}`) : [(error as TxboxError).message];
+    return Array.isArray(problems) ? problems.map((problem) => `${section}: ${String(problem)}`) : [(error as TxboxError).message];
   }
+}
+
+/** Where the relay is to be watched; `false` = nowhere. `chosen`: the configuration says so itself. Throws `CONFIG_INVALID`. */
+export function httpOptionsOf(config: unknown): { readonly options: Required<HttpOptions> | false; readonly chosen: boolean } {
+  const { http } = config as { http?: unknown };
+  if (http === false) return { options: false, chosen: true };
+  return { options: resolveHttpOptions('Configuration, section http', http ?? {}, 'CONFIG_INVALID'), chosen: http !== undefined };
 }
 
 /** The options of a relay, from the configuration. Throws `CONFIG_INVALID`. */

@@ -47,7 +47,7 @@ function describeDiagnosis({ ok, findings, times, leastRights }: Diagnosis): str
 }
 
 function explained({ verdict, code, what, value, rule, wayOut }: Finding): string[] {
-  return [`${verdict} ${code}: ${what} is ${oneLine(value)}`, `  rule:    ${rule}`, `  way out: ${wayOut}`];
+  return [`${verdict} ${code}: ${what}: ${oneLine(value)}`, `  rule:    ${rule}`, `  way out: ${wayOut}`];
 }
 
 /** Columns as wide as their widest cell, but the last. */

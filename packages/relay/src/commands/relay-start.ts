@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { backoffMs, type Command, type CommandContext, isTxboxError, systemClock } from '@txbox/core/spi';
+import { type RelayWatch, watchRelay } from '../http/relay-watch.ts';
 import { createRelay, type Relay } from '../relay.ts';
-import { millisecondsOption, relayConfigProblems, relayOptionsOf } from './relay-configuration.ts';
+import { httpOptionsOf, millisecondsOption, relayConfigProblems, relayOptionsOf } from './relay-configuration.ts';
 
 /** How often a running relay says what it does. */
 const REPORT_MS = 10_000;
@@ -32,6 +33,7 @@ export const relayStartCommand: Command = {
 
 async function serve(relay: Relay, context: CommandContext, startTimeoutMs: number, graceMs: number): Promise<number> {
   const { signal, output, logger } = context;
+  const watch = await watched(relay, context);
   try {
     if (!(await startPatiently(relay, context, startTimeoutMs))) return 0;
     output.progress('relay: running');
@@ -41,10 +43,31 @@ async function serve(relay: Relay, context: CommandContext, startTimeoutMs: numb
     output.progress('relay: stopping');
   } finally {
     await relay.stop({ graceMs });
+    await watch?.close();
   }
   const { published, settled } = relay.status();
   logger.info({ published, settled }, 'The relay has stopped.');
   return 0;
+}
+
+/** Before the start, so that probes have their answer while database and broker are waited for. */
+async function watched(relay: Relay, { config, logger }: CommandContext): Promise<RelayWatch | undefined> {
+  const { options, chosen } = httpOptionsOf(config);
+  if (options === false) return undefined;
+  let watch = watchRelay(relay, options);
+  try {
+    await watch.listen();
+  } catch (error) {
+    await watch.close();
+    if (chosen) throw error;
+    // Another relay of this host has the usual port, which nobody asked for.
+    watch = watchRelay(relay, { ...options, port: 0 });
+    const { url } = await watch.listen();
+    logger.warn({ port: options.port, url }, 'The usual port is taken: the relay is watched elsewhere. Set http.port.');
+    return watch;
+  }
+  logger.info({ url: watch.address?.url }, 'The relay is watched: /health/live, /health/ready, /metrics.');
+  return watch;
 }
 
 /** A sidecar may come up before its database and broker; what waiting cannot mend is thrown at once. False = stopped meanwhile. */

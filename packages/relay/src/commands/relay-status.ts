@@ -1,6 +1,7 @@
 import { type Command, databaseSection, openDatabase, TxboxError } from '@txbox/core/spi';
 import { inspectRelays, type RelayInspection } from '../relay-inspection.ts';
 import { DEFAULT_LEASE_TTL_MS } from '../relay-options.ts';
+import { counted } from './counted.ts';
 
 /** Events are published within moments; older ones wait for a reason. */
 const LONG_MS = 5_000;
@@ -29,12 +30,14 @@ export const relayStatusCommand: Command = {
 /** The inspection as lines for people. */
 export function describeInspection({ database, pending, parked, relays, shardsWithoutRelay }: RelayInspection): string[] {
   const waiting =
-    pending.rows === 0 ? 'nothing' : `${pending.rows} events, ${pending.bytes} bytes, the oldest for ${pending.oldestAgeMs} ms`;
+    pending.rows === 0 ? 'nothing' : `${counted(pending.rows, 'event')}, ${pending.bytes} bytes, the oldest for ${pending.oldestAgeMs} ms`;
   const held = relays.flatMap(({ report }) => report?.held ?? []);
   const unexplained = pending.oldestAgeMs >= LONG_MS && relays.length > 0 && held.length === 0;
   return [
     `${database}: pending: ${waiting}`,
-    ...(parked.deadLetters === 0 ? [] : [`parked: ${parked.keys} keys with ${parked.deadLetters} dead letters: txbox dead-letters list`]),
+    ...(parked.deadLetters === 0
+      ? []
+      : [`parked: ${counted(parked.keys, 'key')} with ${counted(parked.deadLetters, 'dead letter')}: txbox dead-letters list`]),
     ...relays.flatMap(describeRelay),
     ...(relays.length === 0 ? ['no relay runs: start one with txbox relay start'] : []),
     ...(relays.length > 0 && shardsWithoutRelay.length > 0 ? [`shards without a relay: ${shardsWithoutRelay.join(', ')}`] : []),
@@ -44,7 +47,7 @@ export function describeInspection({ database, pending, parked, relays, shardsWi
 
 function describeRelay({ id, version, startedAt, wake, shards, report }: RelayInspection['relays'][number]): string[] {
   const woken = wake === null ? 'is not woken' : `woken at ${wake}`;
-  const first = `relay ${id.slice(0, 8)}: ${shards.length} shards, since ${startedAt} UTC, ${woken}, version ${version}`;
+  const first = `relay ${id.slice(0, 8)}: ${counted(shards.length, 'shard')}, since ${startedAt} UTC, ${woken}, version ${version}`;
   if (!report) return [first];
   const { published, settled, failedRequests, orderAlarms, rows, bytes, held, heldLanes } = report;
   return [

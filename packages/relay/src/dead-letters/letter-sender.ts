@@ -7,14 +7,14 @@ import {
   type DeadLetterHead,
   type DeadLetterStore,
   instantOfSqlTime,
-  isTxboxError,
   type Publisher,
   parkingReason,
   type WireHeader,
 } from '@txbox/core/spi';
 import type { TopicPins } from '@txbox/outbox/store';
+import { confirmedPublish, failureKind } from '../confirmed-publish.ts';
 import { describeError } from '../foreign-error.ts';
-import { pinnedPartitions } from '../pinned-partitions.ts';
+import { PinnedCounts, type TrustedCount } from '../pinned-partitions.ts';
 import { publishedAtHeader, wireRecord } from '../wire-record.ts';
 
 /** What a sender of dead letters works with. */
@@ -81,10 +81,11 @@ export function isBeyondHorizon({ publishedAt, parkedAt, ageMs }: DeadLetterHead
  */
 export class LetterSender {
   readonly #plan: LetterSenderPlan;
-  readonly #partitions: Map<string, Promise<number>> = new Map();
+  readonly #counts: PinnedCounts;
 
   constructor(plan: LetterSenderPlan) {
     this.#plan = plan;
+    this.#counts = new PinnedCounts(plan.publisher, plan.pins, plan.clock);
   }
 
   /** Sends as far as `mayGo` says. Rejects when the broker or the database stays away. */
@@ -126,40 +127,31 @@ export class LetterSender {
     const [letter] = batch as [DeadLetter];
     for (let attempts = 1; ; attempts++) {
       try {
-        const partition = bucketOf(letter.key ?? letter.id, await this.#partitionsOf(letter.topic));
         const records = batch.map((one) => wireRecord(one, one.payload, publishedBefore(one)));
         let marked: number;
+        let count: TrustedCount;
         do {
           marked = clock.monotonic();
+          count = await this.#counts.of(letter.topic);
           await letters.beginSending(batch);
-        } while (clock.monotonic() - marked > MARK_MS);
-        const receipt = await publisher.publish({ topic: letter.topic, partition, records });
-        if (receipt.topic === letter.topic && receipt.partition === partition) return undefined;
+        } while (clock.monotonic() - marked > MARK_MS || clock.monotonic() >= count.until);
+        const partition = bucketOf(letter.key ?? letter.id, count.partitions);
+        await confirmedPublish(publisher, { topic: letter.topic, partition, records });
+        return undefined;
       } catch (error) {
-        const kind = isTxboxError(error, 'MESSAGE_UNREADABLE') ? 'record' : publisher.classify(error);
+        const kind = failureKind(publisher, error);
         const { code, message } = describeError(error);
         if (kind === 'record' && batch.length > 1) return 'narrow';
         if (kind === 'record') {
           await letters.refused(letter, parkingReason(code, message));
           return { why: 'refused', letter, code, message };
         }
-        if (kind === 'topic' || isTxboxError(error, 'TOPIC_SHRUNK')) return { why: 'topic', letter, code, message };
+        if (kind === 'topic') return { why: 'topic', letter, code, message };
         if (attempts >= MAX_ATTEMPTS) throw error;
       }
       if (signal.aborted) return { why: 'ended', letter };
       await clock.sleep(backoffMs(RETRY, attempts, random), signal);
     }
-  }
-
-  #partitionsOf(topic: string): Promise<number> {
-    let known = this.#partitions.get(topic);
-    if (!known) {
-      known = pinnedPartitions(this.#plan.publisher, this.#plan.pins, topic);
-      this.#partitions.set(topic, known);
-      // A failure is not remembered.
-      known.catch(() => this.#partitions.delete(topic));
-    }
-    return known;
   }
 }
 

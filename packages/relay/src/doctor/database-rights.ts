@@ -1,4 +1,4 @@
-import { type SqlSession, type TableNames, tableNames } from '@txbox/core/spi';
+import { isTxboxError, type SqlSession, type TableNames, tableNames } from '@txbox/core/spi';
 import type { ResolvedRelayOptions } from '../relay-options.ts';
 
 /** Which tables a relay uses. */
@@ -113,16 +113,13 @@ function namesOf(all: readonly TableRights[], tables: TableNames): string {
   return all.map(({ table }) => tables[table]).join(', ');
 }
 
-/** ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR. */
-const DENIED: ReadonlySet<unknown> = new Set([1142, 1143]);
-
 async function ask(session: SqlSession, probe: string): Promise<'granted' | 'denied' | 'unclear'> {
   try {
     await session.query(probe);
     return 'granted';
   } catch (error) {
     if (session.dialect.classify(error) === 'connection-lost') throw error;
-    return DENIED.has((error as { errno?: unknown }).errno) ? 'denied' : 'unclear';
+    return isTxboxError(error, 'RIGHTS_MISSING') ? 'denied' : 'unclear';
   }
 }
 

@@ -130,8 +130,9 @@ const rightsMissing: DatabaseRule = {
   wayOut: 'Grant them: txbox relay doctor prints the least rights as statements.',
   examine: ({ missingRights }) => {
     if (!missingRights) return [];
-    const value = missingRights.map(({ right, table }) => `${right} on ${table}`).join(', ');
-    return [{ what: 'rights', value: value === '' ? 'all there' : `missing: ${value}`, ok: missingRights.length === 0 }];
+    const tables = Map.groupBy(missingRights, ({ table }) => table);
+    const value = [...tables].map(([table, rights]) => `${rights.map(({ right }) => right).join(', ')} on ${table}`).join('; ');
+    return [{ what: "the account's rights", value: value === '' ? 'enough' : `without ${value}`, ok: missingRights.length === 0 }];
   },
 };
 

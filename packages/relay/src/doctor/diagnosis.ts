@@ -56,7 +56,7 @@ async function databasePart(options: ResolvedRelayOptions): Promise<DatabasePart
       const schemaFailure = await examineSchema(session, settings).catch((error: unknown) => failure('the schema', error));
       if (schemaFailure) part.failures = [schemaFailure];
       part.examined = await examineDatabase(session, settings, systemClock, !schemaFailure);
-      if (!schemaFailure) part.topics = await topicsOf(session, settings);
+      if (!schemaFailure) part.topics = await topicsOf(session, settings, part.examined);
     });
   } catch (error) {
     part.failures = [...part.failures, failure('the database', error)];

@@ -55,9 +55,15 @@ export async function examineDatabase(
   return { facts, checks: facts ? examine(DATABASE_RULES, facts) : [] };
 }
 
-/** Topics to look at: those of the options, then those to which was published before. */
-export async function topicsOf(session: OwnedSession, { tablePrefix, topics, accept, publisher }: Settings): Promise<string[]> {
+/** Topics to look at: those of the options, then those to which was published before, unless `database` shows that these cannot be read. */
+export async function topicsOf(
+  session: OwnedSession,
+  { tablePrefix, topics, accept, publisher }: Settings,
+  { facts: database }: Examined<DatabaseFacts>,
+): Promise<readonly string[]> {
   if (!publisher.inspect || !isOfInterest(PUBLISHING_RULES, accept)) return [];
+  const unreadable = tableNames(tablePrefix).topic.slice(1, -1);
+  if (database?.missingRights?.some(({ right, table }) => right === 'SELECT' && table === unreadable)) return topics;
   const pinned = await session.query(`SELECT topic FROM ${tableNames(tablePrefix).topic} ORDER BY topic`);
   return [...new Set([...topics, ...pinned.map(([topic]) => String(topic))])];
 }
@@ -87,14 +93,14 @@ export function timeFactsOf(
 }
 
 /**
- * Connects the publisher and looks at whether a relay may start here (P-R14). Throws `START_REFUSED` with all refusals at once
+ * Connects the publisher and looks at whether a relay may start here (P-R14). Resolves to the topics that were looked at. Throws `START_REFUSED` with all refusals at once
  * unless each is accepted, and `SCHEMA_MISSING` and its kin, `BROKER_UNAVAILABLE`; warns of what is no refusal.
  */
-export async function examineStart(session: OwnedSession, settings: Settings, clock: Clock): Promise<void> {
+export async function examineStart(session: OwnedSession, settings: Settings, clock: Clock): Promise<readonly string[]> {
   const { accept, logger, publisher } = settings;
   await examineSchema(session, settings);
   const database = await examineDatabase(session, settings, clock);
-  const topics = await topicsOf(session, settings);
+  const topics = await topicsOf(session, settings, database);
   await publisher.connect();
   const publishing = await examinePublisher(topics, settings);
   const own = examine(SETTINGS_RULES, timeFactsOf(settings, DEFAULT_GRACE_MS, database.facts, publishing.facts));
@@ -104,9 +110,9 @@ export async function examineStart(session: OwnedSession, settings: Settings, cl
       logger.warn({ code, what, value, rule, wayOut }, 'The relay starts although something is not as it should be.');
   }
   const refusals = findings.filter(({ verdict }) => verdict === 'refused').map(({ verdict: _, ...refusal }) => refusal);
-  if (refusals.length === 0) return;
+  if (refusals.length === 0) return topics;
   const codes = [...new Set(refusals.map(({ code }) => `'${code}'`))].join(', ');
-  const told = refusals.map(({ code, what, value, rule, wayOut }) => `${code}: ${what} is ${value}. ${rule} ${wayOut}`).join('\n  ');
+  const told = refusals.map(({ code, what, value, rule, wayOut }) => `${code}: ${what}: ${value}. ${rule} ${wayOut}`).join('\n  ');
   throw new TxboxError(
     'START_REFUSED',
     `The relay does not start, because a promise would not hold here:\n  ${told}\nMend it, or accept it by name: accept: [${codes}].`,

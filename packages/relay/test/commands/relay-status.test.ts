@@ -39,6 +39,6 @@ it('says what a relay holds and why, what is parked, and that an order alarm was
   const said = text({ relays: [{ ...relay, report }], parked: { keys: 1, deadLetters: 4 } });
   expect(said).toMatch(/held: orders\/3: BROKER_UNAVAILABLE after 4 attempts: no broker answers\n +held: 2 more/);
   expect(said).toMatch(/ORDER ALARMS: 2/);
-  expect(said).toMatch(/parked: 1 keys with 4 dead letters/);
+  expect(said).toMatch(/parked: 1 key with 4 dead letters/);
   expect(said).not.toContain('log of');
 });

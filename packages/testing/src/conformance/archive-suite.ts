@@ -1,4 +1,11 @@
-import { decodeHeaders, type EncodedMessage, encodeHeaders, newMessageIdBytes } from '@txbox/core/spi';
+import {
+  type DeadLetterHead,
+  type DeadLetterStore,
+  decodeHeaders,
+  type EncodedMessage,
+  encodeHeaders,
+  newMessageIdBytes,
+} from '@txbox/core/spi';
 import { type ArchivedMessage, type ArchiveFilter, type OutboxArchive, type PendingRow, type RowHead, shardOf } from '@txbox/outbox/store';
 import { expect } from 'vitest';
 import type { OutboxStoreBackend, OutboxStoreFeature } from './outbox-store-suite.ts';
@@ -8,6 +15,8 @@ import { conformanceSuite, type SuiteOptions } from './suite.ts';
 /** An outbox of its own whose store archives what it settles. */
 export interface ArchiveBackend extends OutboxStoreBackend {
   readonly archive: OutboxArchive;
+  /** The dead letters of its relays; those that are redriven are archived. */
+  readonly deadLetters: DeadLetterStore;
   /** Makes archived messages as old as that. */
   backdate(ids: readonly Buffer[], ageMs: number): Promise<void>;
 }
@@ -93,6 +102,33 @@ export function archiveSuite(
       expect(first.messages.map(({ id }) => id)).toEqual(rows.slice(0, 2).map(({ id }) => id));
       expect((await all(backend.archive, { topic })).every((message) => message.payload.equals(payload))).toBe(true);
     });
+
+    claim(
+      'keeps dead letters that are redriven, whole and once, in the order of their key; not those that are discarded',
+      async (backend) => {
+        const { store, deadLetters, archive } = backend;
+        const parts = { topic: uniqueName('redriven'), key: Buffer.from('k'), headers: encodeHeaders(AWKWARD_HEADERS), payload: ALL_BYTES };
+        const messages = Array.from({ length: 5 }, () => sampleMessage(parts));
+        const [before, head, ...followers] = await added(backend, messages);
+        await store.settle([before as PendingRow], 'each');
+        await store.park(head as PendingRow, { reason: 'TOO_LARGE', attempts: 1, partition: 0, mayBePublished: false });
+        await store.moveFollowers(followers.slice(0, 2));
+        const [first, second, third] = await deadLetters.list({ topic: parts.topic }, 0, 10);
+        const both = [first, second] as DeadLetterHead[];
+        const redrive = { action: 'redrive', actor: 'suite' } as const;
+        const removed = await Promise.all([deadLetters.remove(both, redrive), deadLetters.remove(both, redrive)]);
+        expect(removed.sort()).toEqual([0, 2]);
+        await deadLetters.takeOut(third as DeadLetterHead, { action: 'discard', actor: 'suite' });
+        await store.settle(followers.slice(2), 'each');
+        const kept = await all(archive, { topic: parts.topic });
+        expect(kept.map(({ id }) => id)).toEqual([0, 1, 2, 4].map((index) => messages[index]?.id));
+        for (const { place: _place, id: _id, publishedAt, ...whole } of kept) {
+          const { place: _first, id: _firstId, publishedAt: atFirst, ...same } = kept[0] as ArchivedMessage;
+          expect(whole).toEqual(same);
+          expect(publishedAt >= atFirst).toBe(true);
+        }
+      },
+    );
 
     claim('finds by id, topic, key and type, byte by byte', async (backend) => {
       const topic = uniqueName('find');

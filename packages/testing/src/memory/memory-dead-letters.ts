@@ -23,8 +23,11 @@ export class MemoryDeadLetters implements DeadLetterStore {
   /** What operators did, oldest first. */
   readonly audit: (AuditNote & { readonly messageId: Buffer })[] = [];
 
-  constructor(now: () => number = Date.now) {
+  readonly #onRedriven: (letter: DeadLetter) => void;
+
+  constructor(now: () => number = Date.now, onRedriven: (letter: DeadLetter) => void = () => undefined) {
     this.#now = now;
+    this.#onRedriven = onRedriven;
   }
 
   get anyParked(): boolean {
@@ -83,7 +86,11 @@ export class MemoryDeadLetters implements DeadLetterStore {
   }
 
   remove(letters: readonly DeadLetterHead[], note: AuditNote): Promise<number> {
-    const there = letters.filter(({ id }) => this.#letters.delete(hex(id)));
+    const there = letters.filter(({ id }) => {
+      const letter = this.#letters.get(hex(id));
+      if (letter && note.action === 'redrive') this.#onRedriven(letter);
+      return this.#letters.delete(hex(id));
+    });
     for (const { id } of there) this.audit.push({ ...note, messageId: id });
     for (const { parkedKeyId } of letters.slice(0, 1)) this.#unparkIfEmpty(parkedKeyId);
     return Promise.resolve(there.length);

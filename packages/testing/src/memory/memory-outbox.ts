@@ -1,13 +1,17 @@
-import { type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
+import { isDeepStrictEqual } from 'node:util';
+import { type DeadLetter, type EncodedMessage, gapMarkerHeaders, newMessageIdBytes, parkedKeyId, sqlTimeOf } from '@txbox/core/spi';
 import {
   CompactHeads,
+  type OutboxBacklog,
   type OutboxStore,
   type Page,
   type PageRequest,
   type ParkingFailure,
   type PendingRow,
   type RowHead,
+  type ShardBacklog,
   shardOf,
+  type TopicPin,
 } from '@txbox/outbox/store';
 import { MemoryArchive } from './memory-archive.ts';
 import { MemoryDeadLetters } from './memory-dead-letters.ts';
@@ -28,7 +32,7 @@ interface Row extends Omit<PendingRow, 'parked'> {
 export interface MemoryOutboxOptions {
   /** Wall clock, milliseconds since 1970. Default the machine's. */
   readonly now?: () => number;
-  /** Whether settling keeps the rows in `archive`. Default false. */
+  /** Whether `archive` keeps what is settled or redriven. Default false. */
   readonly archives?: boolean;
 }
 
@@ -39,7 +43,7 @@ export interface MemoryOutboxOptions {
  */
 export class MemoryOutbox implements OutboxStore {
   readonly #rows: Map<number, Row> = new Map();
-  readonly #pins: Map<string, number> = new Map();
+  readonly #pins: Map<string, TopicPin> = new Map();
   readonly #now: () => number;
   readonly #archives: boolean;
   #next = 1;
@@ -49,8 +53,8 @@ export class MemoryOutbox implements OutboxStore {
   constructor(options: MemoryOutboxOptions = {}) {
     this.#now = options.now ?? Date.now;
     this.#archives = options.archives ?? false;
-    this.deadLetters = new MemoryDeadLetters(this.#now);
     this.archive = new MemoryArchive(this.#now);
+    this.deadLetters = new MemoryDeadLetters(this.#now, (letter) => this.#keep(letter));
   }
 
   /** Opens a transaction; any number may be open at once. */
@@ -120,9 +124,9 @@ export class MemoryOutbox implements OutboxStore {
 
   settle(rows: readonly RowHead[]): Promise<number> {
     const found = rows.flatMap((head) => this.#visible(head) ?? []);
-    for (const { position, id, topic, key, type, sequence, headers, payload, bytes } of found) {
-      if (this.#archives) this.archive.add({ id, topic, key, type: type ?? '', sequence, headers, payload, bytes });
-      this.#rows.delete(position);
+    for (const row of found) {
+      this.#keep(row);
+      this.#rows.delete(row.position);
     }
     return Promise.resolve(found.length);
   }
@@ -155,23 +159,53 @@ export class MemoryOutbox implements OutboxStore {
     return Promise.resolve(true);
   }
 
-  pin(topic: string, partitions: number): Promise<number> {
-    const pinned = this.#pins.get(topic) ?? partitions;
+  pin(topic: string, partitions: number): Promise<TopicPin> {
+    const pinned = this.#pins.get(topic) ?? { topic, partitions, generation: 1, switching: null };
     this.#pins.set(topic, pinned);
     return Promise.resolve(pinned);
   }
 
-  backlog(): Promise<{ rows: number; bytes: number; oldestAgeMs: number }> {
-    const rows = [...this.#rows.values()].filter((row) => row.state !== 'uncommitted');
-    return Promise.resolve({
-      rows: rows.length,
-      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
-      oldestAgeMs: rows.length === 0 ? 0 : Math.max(0, this.#now() - Math.min(...rows.map((row) => row.insertedAt))),
-    });
+  pins(): Promise<TopicPin[]> {
+    return Promise.resolve([...this.#pins.values()].sort((one, other) => (one.topic < other.topic ? -1 : 1)));
+  }
+
+  changePin(known: TopicPin, next: TopicPin): Promise<boolean> {
+    if (!isDeepStrictEqual(this.#pins.get(known.topic), known)) return Promise.resolve(false);
+    this.#pins.set(known.topic, next);
+    return Promise.resolve(true);
+  }
+
+  databaseTime(): Promise<string> {
+    return Promise.resolve(sqlTimeOf(this.#now()));
+  }
+
+  backlog(): Promise<OutboxBacklog> {
+    return Promise.resolve(this.#backlogOf([...this.#rows.values()].filter((row) => row.state !== 'uncommitted')));
+  }
+
+  shardBacklogs(requests: readonly { readonly shard: number; readonly from: number }[]): Promise<ShardBacklog[]> {
+    return Promise.resolve(
+      requests.map(({ shard, from }) => {
+        const rows = [...this.#rows.values()].filter((row) => row.state !== 'uncommitted' && row.shard === shard && row.position >= from);
+        return { shard, ...this.#backlogOf(rows), exact: true };
+      }),
+    );
   }
 
   isSettledUpTo(position: number): Promise<boolean> {
     return Promise.resolve(![...this.#rows.values()].some((row) => row.state !== 'uncommitted' && row.position <= position));
+  }
+
+  #keep({ id, topic, key, type, sequence, headers, payload, bytes }: Row | DeadLetter): void {
+    if (this.#archives) this.archive.add({ id, topic, key, type: type ?? '', sequence, headers, payload, bytes });
+  }
+
+  #backlogOf(rows: readonly Row[]): OutboxBacklog {
+    return {
+      rows: rows.length,
+      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
+      oldestAgeMs: rows.length === 0 ? 0 : Math.max(0, this.#now() - Math.min(...rows.map((row) => row.insertedAt))),
+    };
   }
 
   #isParked({ topic, key, id }: Row): boolean {

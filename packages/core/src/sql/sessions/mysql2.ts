@@ -3,6 +3,7 @@ import { TxboxError } from '../../runtime/error.ts';
 import type { Dialect } from '../dialect.ts';
 import { mysqlDialect } from '../dialects/mysql.ts';
 import type { Database, OwnedSession, SqlResult, SqlRow, SqlValue } from '../session.ts';
+import { driverErrorOf } from '../sql-error.ts';
 
 /** Settings of {@link openMysql}. */
 export interface MysqlSettings {
@@ -17,6 +18,25 @@ export interface MysqlSettings {
 const MAX_IDLE = 4;
 /** MySQL's own is 1,024. */
 const MAX_CONCAT_BYTES = 4_194_304;
+
+/** What the server says to who may not come in, beside that it is away. */
+const CONNECTION_REFUSED: ReadonlyMap<number, { readonly what: string; readonly wayOut: string }> = new Map([
+  // ER_ACCESS_DENIED_ERROR, ER_DBACCESS_DENIED_ERROR, ER_BAD_DB_ERROR
+  [1045, { what: 'refuses the user or the password', wayOut: ' Correct them in the url, or create the user.' }],
+  [1044, { what: 'is closed to this user', wayOut: ' Grant rights on its tables: txbox relay doctor prints the least ones.' }],
+  [1049, { what: 'does not exist', wayOut: ' Create it (CREATE DATABASE), or correct its name in the url.' }],
+]);
+
+/** ER_DBACCESS_DENIED_ERROR, ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR. */
+const DENIED: ReadonlySet<number> = new Set([1044, 1142, 1143, 1227]);
+
+function rightsMissing(cause: Error): TxboxError {
+  return new TxboxError(
+    'RIGHTS_MISSING',
+    `The database's account lacks a right: ${cause.message}. Grant it: txbox relay doctor prints the least rights of relays and services.`,
+    { cause },
+  );
+}
 
 /** The relay's and the tools' own access to MySQL or MariaDB by mysql2. */
 export async function openMysql(settings: MysqlSettings): Promise<Database> {
@@ -97,7 +117,8 @@ class MysqlDatabase implements Database {
     } catch (cause) {
       session.destroy();
       const reason = cause instanceof Error ? cause.message || (cause as { code?: string }).code : String(cause);
-      throw new TxboxError('DATABASE_UNAVAILABLE', `${this.description} cannot be reached: ${reason}.`, { cause });
+      const { what, wayOut } = CONNECTION_REFUSED.get(driverErrorOf(cause).errno) ?? { what: 'cannot be reached', wayOut: '' };
+      throw new TxboxError('DATABASE_UNAVAILABLE', `${this.description} ${what}: ${reason}.${wayOut}`, { cause });
     }
   }
 
@@ -210,7 +231,7 @@ class MysqlSession implements OwnedSession {
       this.#connection.query(sql, values as SqlValue[], (error, result) => {
         settled();
         if (!error) return resolve(result);
-        reject(error);
+        reject(DENIED.has(error.errno ?? 0) ? rightsMissing(error) : error);
         if (this.dialect.classify(error) === 'connection-lost') this.destroy();
       });
     });

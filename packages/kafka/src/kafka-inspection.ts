@@ -1,8 +1,4 @@
 import { isTxboxError, type PublisherInspection, type TopicInspection } from '@txbox/core/spi';
-import type { RetryOptions } from 'kafkajs';
-import type { ResolvedConnection } from './kafka-options.ts';
-import { reasonOf } from './kafkajs-errors.ts';
-import type { TopicDirectory } from './kafkajs-topics.ts';
 
 /** Numbers of Kafka's protocol for what has settings. */
 const TOPIC = 2;
@@ -11,9 +7,22 @@ const BROKER = 4;
 type Unchecked = PublisherInspection['unchecked'][number];
 type Settings = ReadonlyMap<string, string>;
 
+/** What a cluster tells of itself through one client. Asks each time, and rejects with errors of this framework. */
+export interface ClusterFacts {
+  /** Replicas of the partition that has the fewest, of each topic. Rejects when one of them cannot be seen. */
+  replicasOf(topics: readonly string[]): Promise<Map<string, number>>;
+  /** Numbers of the brokers. */
+  brokerIds(): Promise<number[]>;
+  /**
+   * Settings of topics (type 2) or brokers (type 4) by resource; values that are set nowhere are the defaults. Rejects when one of
+   * them may not be looked at.
+   */
+  settingsOf(type: 2 | 4, resources: readonly string[], names: readonly string[]): Promise<Map<string, ReadonlyMap<string, string>>>;
+}
+
 /** What a broker says of topics and of itself. Creates nothing. Rejects with `BROKER_UNAVAILABLE`. */
 export async function inspectTopics(
-  directory: TopicDirectory,
+  directory: ClusterFacts,
   topics: readonly string[],
 ): Promise<Pick<PublisherInspection, 'topics' | 'createsTopics' | 'unchecked'>> {
   const unchecked: Unchecked[] = [];
@@ -32,17 +41,9 @@ export async function inspectTopics(
   return { topics: found, ...(creates.length === 0 ? {} : { createsTopics: creates.includes('true') }), unchecked };
 }
 
-/** The longest time for which kafkajs may still be sending a request that it was given (P-R11). */
-export function givesUpAfterMs(
-  { connectionTimeoutMs, requestTimeoutMs }: Pick<ResolvedConnection, 'connectionTimeoutMs' | 'requestTimeoutMs'>,
-  { retries = 0, maxRetryTime = 0 }: RetryOptions,
-): number {
-  return (1 + retries) * (connectionTimeoutMs + requestTimeoutMs) + retries * maxRetryTime;
-}
-
 /** Replicas of each topic, or why there are none. All in one request; one that cannot be seen spoils the answer for all, so then one by one. */
 async function replicasOf(
-  directory: TopicDirectory,
+  directory: ClusterFacts,
   topics: readonly string[],
 ): Promise<Map<string, number | Exclude<TopicInspection['state'], 'there'>>> {
   if (topics.length === 0) return new Map();
@@ -64,7 +65,7 @@ function isAboutTopic(error: unknown): error is Error & { readonly code: 'TOPIC_
 
 /** Settings by resource; what may not be seen becomes `unchecked`. */
 async function settingsOf(
-  directory: TopicDirectory,
+  directory: ClusterFacts,
   type: typeof TOPIC | typeof BROKER,
   names: readonly string[],
   unchecked: Unchecked[],
@@ -76,7 +77,7 @@ async function settingsOf(
   } catch (error) {
     const [only, ...others] = names;
     if (only !== undefined && others.length === 0) {
-      unchecked.push({ what: describe(only), reason: reasonOf(error) });
+      unchecked.push({ what: describe(only), reason: error instanceof Error ? error.message : String(error) });
       return new Map();
     }
   }

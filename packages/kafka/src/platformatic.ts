@@ -1,0 +1,1 @@
+export { type PlatformaticPublisherOptions, platformatic } from './publishers/platformatic.ts';

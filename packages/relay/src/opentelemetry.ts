@@ -1,0 +1,1 @@
+export { type TracedOptions, traced } from './tracing/traced-publisher.ts';

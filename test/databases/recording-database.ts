@@ -1,0 +1,44 @@
+import type { Database, Dialect, OwnedSession, SqlSession, SqlValue } from '@txbox/core/spi';
+
+/** A database that shows each statement to `before` before it runs, with the session in which it will. */
+export class RecordingDatabase implements Database {
+  readonly #inner: Database;
+  readonly #before: (session: SqlSession, sql: string, values: readonly SqlValue[]) => Promise<void>;
+
+  constructor(inner: Database, before: (session: SqlSession, sql: string, values: readonly SqlValue[]) => Promise<void>) {
+    this.#inner = inner;
+    this.#before = before;
+  }
+
+  get dialect(): Dialect {
+    return this.#inner.dialect;
+  }
+
+  get description(): string {
+    return this.#inner.description;
+  }
+
+  async session(options?: { readonly dirty?: boolean }): Promise<OwnedSession> {
+    const session = await this.#inner.session(options);
+    return {
+      dialect: session.dialect,
+      query: async (sql, values = []) => {
+        await this.#before(session, sql, values);
+        return await session.query(sql, values);
+      },
+      execute: async (sql, values = []) => {
+        await this.#before(session, sql, values);
+        return await session.execute(sql, values);
+      },
+      begin: () => session.begin(),
+      commit: () => session.commit(),
+      rollback: () => session.rollback(),
+      release: () => session.release(),
+      destroy: () => session.destroy(),
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+}
