@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 
 const ROOT = join(import.meta.dirname, '../..');
 const FOLDER = join(ROOT, 'docs/operations');
+const SITUATIONS = join(import.meta.dirname, 'alerts.promtool.yaml');
 const read = (name: string): string => readFileSync(join(FOLDER, name), 'utf8');
 
 interface Rule {
@@ -42,11 +43,12 @@ function unknownIn(expr: string): readonly string[] {
   return [...names.filter((name) => !METRICS.has(name)), ...labels.filter((label) => !known.includes(label))];
 }
 
-it('promtool accepts the alert rules', () => {
+it('promtool accepts the alert rules, and sees each fire when it should and not beside it', () => {
   const stdout = execFileSync(process.execPath, [join(ROOT, 'tools/services.mjs'), 'tools', 'promtool'], { encoding: 'utf8' });
   const promtool = stdout.trim().slice('TXBOX_TOOL_PROMTOOL='.length);
   const said = execFileSync(promtool, ['check', 'rules', join(FOLDER, 'alerts.yaml')], { encoding: 'utf8' });
   expect(said).toContain(`SUCCESS: ${RULES.length} rules found`);
+  expect(execFileSync(promtool, ['test', 'rules', SITUATIONS], { encoding: 'utf8' })).toContain('SUCCESS');
 }, 120_000);
 
 it.each(RULES.map((rule) => [rule.alert, rule] as const))(
@@ -54,6 +56,7 @@ it.each(RULES.map((rule) => [rule.alert, rule] as const))(
   (_name, rule) => {
     expect(rule.expr).toMatch(/txbox_relay_|^up/);
     expect(unknownIn(rule.expr)).toEqual([]);
+    expect(readFileSync(SITUATIONS, 'utf8')).toContain(`alertname="${rule.alert}"`);
     const anchors = [...read('runbook.md').matchAll(/^## (.*)$/gm)].map(([, title = '']) => title.toLowerCase().replaceAll(' ', '-'));
     expect(anchors.map((anchor) => `runbook.md#${anchor}`)).toContain(rule.annotations.runbook);
   },

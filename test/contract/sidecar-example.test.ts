@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { commands } from '@txbox/relay/commands';
+import { examineOptions } from '@txbox/core/spi';
+import { commands, sections } from '@txbox/relay/commands';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 
@@ -16,6 +17,7 @@ interface Probe {
   readonly httpGet: { readonly path: string; readonly port: string };
 }
 interface Container {
+  readonly restartPolicy?: string;
   readonly args: readonly string[];
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
   readonly lifecycle: { readonly preStop: { readonly exec: { readonly command: readonly string[] } } };
@@ -27,13 +29,21 @@ interface Document {
   readonly kind: string;
   readonly spec: {
     readonly replicas: number;
-    readonly template: { readonly spec: { readonly terminationGracePeriodSeconds: number; readonly containers: readonly [Container] } };
+    readonly template: {
+      readonly spec: {
+        readonly terminationGracePeriodSeconds: number;
+        readonly initContainers?: readonly Container[];
+        readonly containers: readonly [Container];
+      };
+    };
   };
 }
-const DOCUMENTS = parseAllDocuments(read('kubernetes.yaml')).map((document) => {
-  expect(document.errors).toEqual([]);
-  return document.toJS() as Document;
-});
+const documentsIn = (name: string): Document[] =>
+  parseAllDocuments(read(name)).map((document) => {
+    expect(document.errors).toEqual([]);
+    return document.toJS() as Document;
+  });
+const DOCUMENTS = documentsIn('kubernetes.yaml');
 const PATHS = [...readFileSync(join(FOLDER, '../../docs/operations/watching.md'), 'utf8').matchAll(/^\| `(\/[a-z/]+)` \|/gm)].map(
   ([, path]) => path,
 );
@@ -45,13 +55,17 @@ function graceMsOf(args: readonly string[]): number {
   return Number(values['grace-ms']);
 }
 
+function preStopMsOf(container: Container | undefined): number {
+  return Number(/(\d+)\)$/.exec(container?.lifecycle.preStop.exec.command.at(-1) ?? '')?.[1]);
+}
+
 it('the configuration is one, with everything from the environment', async () => {
   vi.stubEnv('DATABASE_URL', 'mysql://orders:secret@db/orders');
   vi.stubEnv('KAFKA_BROKERS', 'kafka-0:9092,kafka-1:9092');
   onTestFinished(() => void vi.unstubAllEnvs());
   const { default: config } = (await import(pathToFileURL(join(FOLDER, 'txbox.config.mjs')).href)) as { default: Record<string, unknown> };
   expect(config).toMatchObject({ database: { url: 'mysql://orders:secret@db/orders' }, http: { host: '0.0.0.0', port: PORT } });
-  expect(START?.configProblems?.(config)).toEqual([]);
+  for (const { name, options } of sections) expect(examineOptions((config[name] ?? {}) as object, options).problems).toEqual([]);
 });
 
 it('the deployment has two relays that are asked and stopped as a relay expects', () => {
@@ -64,10 +78,22 @@ it('the deployment has two relays that are asked and stopped as a relay expects'
   );
   expect(PATHS).toEqual(expect.arrayContaining(['/health/live', '/health/ready', '/metrics']));
   expect(container?.ports).toEqual([{ name: 'http', containerPort: PORT }]);
-  const preStopMs = Number(/(\d+)\)$/.exec(container?.lifecycle.preStop.exec.command.at(-1) ?? '')?.[1]);
   expect((deployment?.template.spec.terminationGracePeriodSeconds ?? 0) * 1_000).toBeGreaterThan(
-    graceMsOf(container?.args ?? []) + preStopMs,
+    graceMsOf(container?.args ?? []) + preStopMsOf(container),
   );
+});
+
+it('the relay in the pods of a service is stopped after it, asked whether it lives, and never makes it unready', () => {
+  const spec = documentsIn('kubernetes-pod.yaml')[0]?.spec;
+  expect(spec?.replicas).toBe(2);
+  const [relay] = spec?.template.spec.initContainers ?? [];
+  expect(relay?.restartPolicy).toBe('Always');
+  expect(relay).not.toHaveProperty('readinessProbe');
+  const live = { path: '/health/live', port: 'http-relay' };
+  expect([relay?.startupProbe.httpGet, relay?.livenessProbe.httpGet]).toEqual([live, live]);
+  expect(relay?.ports).toEqual([{ name: 'http-relay', containerPort: PORT }]);
+  const graceMs = (spec?.template.spec.terminationGracePeriodSeconds ?? 0) * 1_000;
+  expect(graceMs).toBeGreaterThan(graceMsOf(relay?.args ?? []) + preStopMsOf(relay));
 });
 
 it('Compose waits longer than the relay, and asks whether it lives', () => {

@@ -143,6 +143,17 @@ describe('brokers and topics', () => {
     expect(await admin.listTopics()).not.toContain('no-such-topic');
   });
 
+  it('a topic that was given more partitions than its keys are spread over is a warning, and no reason not to start', async () => {
+    const database = await serviceDatabase(variable, service);
+    const topic = await newTopic(await bareAdmin(), 2);
+    await database.rows('INSERT INTO txbox_topic (topic, partitions, generation) VALUES (?, 1, 1)', [topic]);
+    const { code, diagnosis } = await runDoctor(database.url, BROKERS, { accept: ['TOPIC_AUTO_CREATION'] });
+    expect(diagnosis.findings).toContainEqual(
+      expect.objectContaining({ code: 'PARTITIONS_DIFFER', verdict: 'warning', value: '1 pinned, 2 at the broker' }),
+    );
+    expect(code).toBe(0);
+  });
+
   it('what is away or not installed is a failed check of the doctor, and no crash', async () => {
     const database = await serviceDatabase(variable, service, { migrated: false });
     const { code, diagnosis } = await runDoctor(database.url, ['127.0.0.1:1'], {});

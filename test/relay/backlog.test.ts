@@ -41,7 +41,7 @@ async function addLarge(database: ServiceDatabase, topic: string, keys: number):
 }
 
 describe('a backlog', () => {
-  it('of large events is read and sent within maxBytes and maxRows, small ones among them not held up', async () => {
+  it('of large events is read and sent within maxBytes and maxRows, small ones among them not held up', { timeout: 60_000 }, async () => {
     const ROWS = 60;
     const database = await serviceDatabase(variable, service);
     await addLarge(database, 'notes', ROWS);

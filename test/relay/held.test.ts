@@ -58,6 +58,43 @@ describe('a missing topic', () => {
   });
 });
 
+describe('a topic that is deleted under a relay', () => {
+  it('is held; made again too small it says so; grown to what it was, it takes what waited, in order', async () => {
+    const database = await serviceDatabase(variable, service);
+    const admin = await bareAdmin();
+    const topic = await newTopic(admin, 2);
+    const relay = await startRelay(database, { retry: { baseMs: 20, capMs: 100 } });
+    const keys = [keyOf(0, 2), keyOf(1, 2)] as const;
+    let added = 0;
+    const add = async (): Promise<void> => {
+      added += 1;
+      await addNotes(database, topic, ...keys.map((key) => ({ key, text: `${key}: ${added}` })));
+    };
+    const held = (): unknown => relay.status().held.find((one) => one.topic === topic && one.partition === undefined);
+    await add();
+    await relay.whenIdle();
+    await admin.deleteTopics({ topics: [topic] });
+    // It takes records until the deletion has reached the leader.
+    await vi.waitFor(async () => {
+      await add();
+      expect(held()).toMatchObject({ code: 'TOPIC_MISSING' });
+    }, PATIENCE);
+    await add();
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true });
+    await vi.waitFor(() => expect(held()).toMatchObject({ code: 'TOPIC_SHRUNK' }), PATIENCE);
+    expect(await textsIn(topic)).toEqual([]);
+    await admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] });
+    await relay.whenIdle();
+    expect(relay.status()).toMatchObject({ held: [], parked: 0 });
+    const texts = await textsIn(topic);
+    for (const key of keys) {
+      const found = texts.filter((text) => text.startsWith(`${key}: `));
+      expect(found.length).toBeGreaterThan(0);
+      expect(found).toEqual(Array.from({ length: found.length }, (_, n) => `${key}: ${added - found.length + 1 + n}`));
+    }
+  });
+});
+
 describe("a record that the broker refuses, with onPermanentFailure: 'hold'", () => {
   it('holds its partition visibly; what was added before it and other partitions flow', async () => {
     const database = await serviceDatabase(variable, service);

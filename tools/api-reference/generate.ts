@@ -1,5 +1,6 @@
-// The API reference of docs/api, from the docstrings of every public entry: `generate.ts [folder]`, by default docs/api.
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+// The API reference of docs/api, from the docstrings of every public entry: `generate.ts [folder]`, by default docs/api and with it
+// the JSON Schema of configuration files.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Application } from 'typedoc';
 
@@ -55,3 +56,7 @@ for (const module of project.children ?? []) {
 }
 rmSync(out, { recursive: true, force: true });
 await application.generateOutputs(project);
+if (process.argv[2] === undefined) {
+  const { configSchema, SCHEMA_FILE } = await import('../config-schema.ts');
+  writeFileSync(SCHEMA_FILE, `${JSON.stringify(await configSchema(), null, 2)}\n`);
+}

@@ -28,6 +28,8 @@ export interface ChaosReport extends Omit<ChaosPlan, 'url' | 'brokers'> {
   readonly orderAlarms: number;
   readonly shardsLost: number;
   readonly slowCommits: number;
+  /** Events that the topics refuse unless their limit is raised for a redrive. */
+  readonly tooLarge: number;
   readonly parked: number;
   readonly mostParkedKeys: number;
   readonly redrives: number;
@@ -92,6 +94,7 @@ export async function runChaos(plan: ChaosPlan): Promise<ChaosReport> {
     orderAlarms: counts.alarm,
     shardsLost: counts.lost,
     slowCommits: spaces.reduce((sum, space) => sum + space.slow, 0),
+    tooLarge: spaces.reduce((sum, space) => sum + space.tooLarge, 0),
     parked: counts.parked,
     mostParkedKeys: operator.mostParked,
     redrives: operator.redrives,
@@ -151,7 +154,7 @@ export function textOfChaos(report: ChaosReport): string {
     ),
     `relays: ${faults.kills} killed, ${faults.doubleKills} times both, ${faults.longPauses} paused past the TTL, ${faults.shortPauses} shorter, ${faults.stops} stopped; ${report.shardsLost} shards found taken; ${report.orderAlarms} order alarms`,
     `every shard owned again: ${takeOverMs.count} times, median ${takeOverMs.median} ms, at most ${takeOverMs.most} ms`,
-    `writers: ${report.slowCommits} slow commits; ${report.parked} messages parked, at most ${report.mostParkedKeys} keys at a time, ${report.redrives} redrives, ${report.redrivesKilled} of them killed`,
+    `writers: ${report.slowCommits} slow commits, ${report.tooLarge} events too large; ${report.parked} parked, at most ${report.mostParkedKeys} keys at a time, ${report.redrives} redrives, ${report.redrivesKilled} of them killed`,
     `all published ${report.drainMs} ms after the end`,
     ...report.topics.flatMap(({ keys, examples }) =>
       examples.map(

@@ -33,7 +33,7 @@ const WRITERS = 4;
 /** Parts of all transactions. */
 const SLOW = 0.01;
 const ROLLED_BACK = 0.05;
-const TOO_LARGE = 1 / 1_000;
+const TOO_LARGE = 1 / 300;
 const MOST_EVENTS = 3;
 const EXAMPLES = 5;
 

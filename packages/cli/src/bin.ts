@@ -19,7 +19,7 @@ onOutputClosed(() => stopping.abort());
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 try {
-  const environment = { installed: await findInstalled(), output: terminalOutput, folder: process.cwd(), version };
+  const environment = { installed: await findInstalled(), output: terminalOutput, folder: process.cwd(), variables: process.env, version };
   process.exitCode = await runProgram({ ...environment, signal: stopping.signal, forced: forcing.signal }, process.argv.slice(2));
   // The second signal: what still runs is left where it is.
   if (forcing.signal.aborted) process.exit();

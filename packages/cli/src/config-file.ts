@@ -7,23 +7,31 @@ import { isTxboxError, TxboxError } from '@txbox/core';
 const NAMES = ['ts', 'mts', 'js', 'mjs', 'json'].map((ending) => `txbox.config.${ending}`);
 const ENDINGS = new Set(['.ts', '.mts', '.js', '.mjs', '.json']);
 
-/** A configuration as it was read. */
-export interface LoadedConfig {
-  readonly path: string;
-  readonly value: Readonly<Record<string, unknown>>;
+/**
+ * The path of the named file, or of the first `txbox.config.*` of the folder; `undefined` when neither is there and `optional`.
+ * Throws `CONFIG_NOT_FOUND`.
+ */
+export function findConfigFile(named: string | undefined, folder: string, optional: boolean): string | undefined {
+  const path = named === undefined ? NAMES.map((name) => resolve(folder, name)).find(existsSync) : resolve(folder, named);
+  if (named === undefined && path === undefined && optional) return undefined;
+  if (path === undefined) {
+    throw new TxboxError(
+      'CONFIG_NOT_FOUND',
+      `No configuration file in ${folder}: looked for ${NAMES.join(', ')}. Create one, name it with --config <file>, or set TXBOX_… variables.`,
+      { details: { folder } },
+    );
+  }
+  if (existsSync(path)) return path;
+  throw new TxboxError('CONFIG_NOT_FOUND', `There is no configuration file at ${path}. Give another path with --config, or create it.`, {
+    details: { path },
+  });
 }
 
 /**
- * Reads the named file, or the first `txbox.config.*` of the folder. Throws `CONFIG_NOT_FOUND`, `CONFIG_UNREADABLE`
- * (no permission, syntax error, throws while loading) or `CONFIG_INVALID` (no object in it).
+ * Reads a file. Throws `CONFIG_UNREADABLE` (no permission, syntax error, throws while loading) or `CONFIG_INVALID` (no
+ * object in it).
  */
-export async function loadConfigFile(named: string | undefined, folder: string): Promise<LoadedConfig> {
-  const path = named === undefined ? findConfigFile(folder) : resolve(folder, named);
-  if (!existsSync(path)) {
-    throw new TxboxError('CONFIG_NOT_FOUND', `There is no configuration file at ${path}. Give another path with --config, or create it.`, {
-      details: { path },
-    });
-  }
+export async function loadConfigFile(path: string): Promise<Readonly<Record<string, unknown>>> {
   if (!ENDINGS.has(extname(path))) {
     throw new TxboxError(
       'CONFIG_UNREADABLE',
@@ -37,17 +45,7 @@ export async function loadConfigFile(named: string | undefined, folder: string):
       details: { path },
     });
   }
-  return { path, value: value as Readonly<Record<string, unknown>> };
-}
-
-function findConfigFile(folder: string): string {
-  const path = NAMES.map((name) => resolve(folder, name)).find(existsSync);
-  if (path !== undefined) return path;
-  throw new TxboxError(
-    'CONFIG_NOT_FOUND',
-    `No configuration file in ${folder}: looked for ${NAMES.join(', ')}. Create one or name it with --config <file>.`,
-    { details: { folder } },
-  );
+  return value as Readonly<Record<string, unknown>>;
 }
 
 async function read(path: string): Promise<unknown> {
@@ -66,11 +64,15 @@ async function read(path: string): Promise<unknown> {
 const STRIPPED =
   ' Configuration files run with their types stripped: no enum, no namespace, no parameter properties; or write them in JavaScript or JSON.';
 
+// What JSON.parse quotes of a file may be a secret.
+const QUOTED = /, (?:\.{3})?".*"(?:\.{3})? is not valid JSON$/s;
+
 /** With the place where Node knows it. */
 function reasonOf(error: unknown, path: string): string {
   if (!(error instanceof Error)) return String(error);
   const hint = (error as { code?: unknown }).code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' ? STRIPPED : '';
-  return `${error.message}${placeOf(error, path)}${hint}`;
+  const said = extname(path) === '.json' ? error.message.replace(QUOTED, '') : error.message;
+  return `${said}${placeOf(error, path)}${hint}`;
 }
 
 function placeOf(error: Error, path: string): string {

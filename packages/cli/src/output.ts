@@ -20,11 +20,16 @@ export function terminalOutput(logger: Logger): CommandOutput {
 /** Says on stderr why the program ends: the code and where to read about it, or the stack of what is no error of ours. */
 export function reportFailure(error: unknown): void {
   const ours = isTxboxError(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const stack = error instanceof Error ? error.stack : undefined;
   if (!process.stderr.isTTY) stderrLogger('error').error(ours ? { code: error.code, docs: error.docs } : { stack }, message);
   else if (ours) process.stderr.write(`txbox: ${error.code}: ${message}\nSee ${error.docs}\n`);
   else process.stderr.write(`txbox: ${stack ?? message}\n`);
+}
+
+/** What an error says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** What a write says when nobody reads any more: the reading end of the pipe, or the terminal, is gone. */
@@ -43,21 +48,16 @@ export function onOutputClosed(listener: () => void): void {
   }
 }
 
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-
 /** Names of log levels, least severe first. */
-export type LogLevel = (typeof LEVELS)[number];
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
-/** True for the name of a log level. */
-export function isLogLevel(value: unknown): value is LogLevel {
-  return LEVELS.includes(value as LogLevel);
-}
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A logger that writes one JSON object a line to stderr. */
 export function stderrLogger(least: LogLevel): Logger {
-  const from = LEVELS.indexOf(least);
+  const from = LOG_LEVELS.indexOf(least);
   const writer = (level: LogLevel) => (fields: object, message: string) => {
-    if (LEVELS.indexOf(level) < from) return;
+    if (LOG_LEVELS.indexOf(level) < from) return;
     const line = { time: new Date().toISOString(), level, message, ...fields };
     process.stderr.write(`${JSON.stringify(line, jsonValue)}\n`);
   };

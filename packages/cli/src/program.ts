@@ -1,11 +1,11 @@
-import { isTxboxError, type Logger, silentLogger, TxboxError } from '@txbox/core';
-import type { Command, CommandOutput, Publisher } from '@txbox/core/spi';
+import { type Logger, silentLogger, TxboxError } from '@txbox/core';
+import type { Command, CommandOutput } from '@txbox/core/spi';
 import { CommanderError, Command as Program } from 'commander';
-import { loadConfigFile } from './config-file.ts';
-import { checkConfigSections } from './config-sections.ts';
+import { type ConfigContext, configCommand } from './config-command.ts';
+import { makePublisher } from './config-options.ts';
 import type { Installed } from './installed.ts';
-import { isLogLevel, stderrLogger } from './output.ts';
-import { resolvePublisher } from './publisher-data.ts';
+import { type LogLevel, stderrLogger } from './output.ts';
+import { type ConfigFlag, missingOf, refuseProblems, resolveConfig } from './resolve-config.ts';
 
 /** What a run of the program needs from outside. */
 export interface ProgramEnvironment {
@@ -13,6 +13,8 @@ export interface ProgramEnvironment {
   /** Where a command says something, given the logger that its options ask for. */
   readonly output: (logger: Logger) => CommandOutput;
   readonly folder: string;
+  /** The variables of the process. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   /** Aborted by the first signal: stop gracefully. */
   readonly signal: AbortSignal;
@@ -44,7 +46,7 @@ function buildProgram(environment: ProgramEnvironment, setExitCode: (code: numbe
     // Help is a result, also when it is shown for want of a command; errors are thrown.
     .configureOutput({ writeOut: print, writeErr: print, outputError: () => undefined });
   refuseInOurWords(program);
-  for (const command of environment.installed.commands) {
+  for (const command of [...environment.installed.commands, configCommand]) {
     addCommand(program, command, environment, setExitCode);
   }
   return program;
@@ -78,7 +80,11 @@ function addCommand(program: Program, command: Command, environment: ProgramEnvi
   }
   const leaf = refuseInOurWords(parent.command(command.path.at(-1) ?? '')).description(command.summary);
   leaf.option('-c, --config <file>', 'configuration file (default: txbox.config.{ts,mts,js,mjs,json} in this folder)');
-  leaf.option('--log-level <level>', 'debug, info, warn or error', 'info');
+  leaf.option('--log-level <level>', 'debug, info, warn or error (info)');
+  leaf.option('--set <option=value>', 'sets any option of the configuration; may be repeated', (word: string, before: string[] = []) => [
+    ...before,
+    word,
+  ]);
   for (const [name, option] of Object.entries(command.options)) {
     leaf.option(option.type === 'boolean' ? `--${name}` : `--${name} <value>`, option.description, option.default);
   }
@@ -87,37 +93,52 @@ function addCommand(program: Program, command: Command, environment: ProgramEnvi
   });
 }
 
-async function runCommand(command: Command, options: Record<string, unknown>, environment: ProgramEnvironment): Promise<number> {
-  const level = options['logLevel'];
-  if (!isLogLevel(level)) {
-    throw new TxboxError('OPTIONS_INVALID', `--log-level must be debug, info, warn or error, got ${String(level)}.`);
-  }
-  const logger: Logger = stderrLogger(level);
-  const config = await loadConfigFile(options['config'] as string | undefined, environment.folder);
-  const publisher = command.usesPublisher ? await madePublisher(config.value['publisher']) : undefined;
-  checkConfigSections(config, [...(command.configProblems?.(config.value) ?? []), ...(publisher?.problems ?? [])]);
-  return command.run({
-    config: config.value,
-    options: byDeclaredName(command, options),
-    components: environment.installed.components,
-    output: environment.output(logger),
-    signal: environment.signal,
-    forced: environment.forced,
-    logger,
-    publisher: async () => publisher?.made ?? (await resolvePublisher(config.value['publisher'])),
+async function runCommand(command: Command, given: Record<string, unknown>, environment: ProgramEnvironment): Promise<number> {
+  const { installed, folder, variables, output, signal, forced } = environment;
+  const options = byDeclaredName(command, given);
+  const file = given['config'] as string | undefined;
+  const flags = flagsOf(command, given, options);
+  const configuration = await resolveConfig({
+    options: installed,
+    folder,
+    environment: variables,
+    flags,
+    ...(file === undefined ? {} : { file }),
   });
+  if (command !== configCommand) refuseProblems(configuration, missingOf(configuration, command));
+  const config = configuration.settings.value;
+  const logger = stderrLogger(configuration.problems.length > 0 ? 'info' : ((config['logLevel'] ?? 'info') as LogLevel));
+  const context: ConfigContext = {
+    config,
+    configuration,
+    options,
+    components: installed.components,
+    output: output(logger),
+    signal,
+    forced,
+    logger,
+    publisher: async () => makePublisher(config['publisher'], installed.publishers),
+  };
+  return await command.run(context);
 }
 
-async function madePublisher(value: unknown): Promise<{ readonly made?: Publisher; readonly problems?: readonly string[] }> {
-  try {
-    return { made: await resolvePublisher(value) };
-  } catch (error) {
-    if (!isTxboxError(error) || error.code === 'DEPENDENCY_MISSING') throw error;
-    const { problems } = error.details;
-    return {
-      problems: Array.isArray(problems) ? problems.map((problem) => `publisher: ${String(problem)}`) : [error.message.replace(/\.$/, '')],
-    };
-  }
+/** The words that set options of the configuration, the one for all before those that a command names. */
+function flagsOf(
+  command: Command,
+  given: Record<string, unknown>,
+  options: Record<string, string | boolean | undefined>,
+): readonly ConfigFlag[] {
+  const set = ((given['set'] ?? []) as string[]).map((word) => {
+    const [, option, text] = /^([^=]+)=(.*)$/s.exec(word) ?? [];
+    if (option !== undefined && text !== undefined) return { option, text, flag: '--set' };
+    throw new TxboxError('OPTIONS_INVALID', '--set must be option=value, for example --set relay.leaseTtlMs=5000.');
+  });
+  const own = Object.entries(command.options).flatMap(([name, { setting }]) => {
+    const text = options[name];
+    return setting === undefined || text === undefined ? [] : [{ option: setting, text: String(text), flag: `--${name}` }];
+  });
+  const level = given['logLevel'];
+  return [...set, ...own, ...(typeof level === 'string' ? [{ option: 'logLevel', text: level, flag: '--log-level' }] : [])];
 }
 
 // commander hands out `--dry-run` as dryRun; commands read their options under the names they declared.

@@ -2,9 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command, CommandContext, CommandOutput } from '@txbox/core/spi';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { makePublisher } from '../src/config-options.ts';
+import { findInstalled, type Installed } from '../src/installed.ts';
 import { runProgram } from '../src/program.ts';
-import { resolvePublisher } from '../src/publisher-data.ts';
+
+let installed: Installed;
+beforeAll(async () => {
+  installed = await findInstalled();
+});
 
 let folder: string;
 beforeEach(() => {
@@ -16,6 +22,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 async function run(
   args: readonly string[],
   command: Partial<Command> = {},
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<{ context: CommandContext | undefined; code: number; printed: string }> {
   let context: CommandContext | undefined;
   const lines: string[] = [];
@@ -31,7 +38,8 @@ async function run(
     ...command,
   };
   const environment = {
-    installed: { commands: [fake], components: [], groups: { relay: 'Publishes.' } },
+    installed: { ...installed, commands: [fake], groups: { relay: 'Publishes.' } },
+    variables,
     output: () => output,
     folder,
     version: '1.2.3',
@@ -76,21 +84,62 @@ describe('program', () => {
     await expect(run(['relay', 'start', '--log-level', 'loud'])).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
   });
 
-  it('reports what is wrong in every section at once', async () => {
-    const wrong = { databse: {}, database: { url: '' }, publisher: { kind: 'kafkajs', broker: ['x'] } };
+  it('reports what is wrong in file, environment and flags at once, each with its origin', async () => {
+    const wrong = {
+      databse: {},
+      database: { url: '' },
+      publisher: { kind: 'kafkajs', broker: ['x'] },
+      relay: { pollMinMs: 5_000 },
+      http: true,
+    };
     writeFileSync(join(folder, 'wrong.json'), JSON.stringify(wrong));
-    const command = { usesPublisher: true, configProblems: () => ['relay: pollMinMs must be more'] };
-    await expect(run(['relay', 'start', '--config', 'wrong.json'], command)).rejects.toMatchObject({
+    const variables = { TXBOX_RELAY__LEASE_TTL: '5', TXBOX_RELAY__MAX_ROWS: 'many' };
+    await expect(run(['relay', 'start', '--config', 'wrong.json', '--set', 'relay.pageRows=0'], {}, variables)).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       details: {
         problems: [
-          expect.stringContaining('"databse"'),
-          expect.stringMatching(/database\.url.*environment variable/),
-          'relay: pollMinMs must be more',
-          expect.stringContaining('publisher: unknown option broker'),
-          expect.stringContaining('publisher: brokers is required'),
+          'unknown variable TXBOX_RELAY__LEASE_TTL, did you mean TXBOX_RELAY__LEASE_TTL_MS? (environment)',
+          expect.stringMatching(/^unknown section databse, did you mean database\?.*\(file wrong\.json\)$/),
+          expect.stringMatching(/^database\.url .*environment variable.*\(file wrong\.json\)$/),
+          expect.stringMatching(/^publisher: unknown option broker, did you mean brokers\?.*\(file wrong\.json\)$/),
+          'publisher.brokers is required (file wrong.json)',
+          'relay.pageRows must be a whole number between 1 and 10000, got 0 (flag --set)',
+          'relay.maxRows must be a whole number of at least 1, got "many" (environment TXBOX_RELAY__MAX_ROWS)',
+          'http must be an object of options or false, got true (file wrong.json)',
         ],
       },
+    });
+  });
+
+  it('names a rule between options with the origin of each', async () => {
+    const words = ['relay', 'start', '--set', 'relay.pollMinMs=2000'];
+    await expect(run(words, {})).rejects.toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringContaining('pollMinMs (2000) must be at most pollMaxMs (1000) (pollMinMs: flag --set, pollMaxMs: default)'),
+    });
+  });
+
+  it('says where to set what a command needs and nobody has configured', async () => {
+    writeFileSync(join(folder, 'txbox.config.json'), '{}');
+    await expect(run(['relay', 'start'], { usesDatabase: true, usesPublisher: true })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      details: {
+        problems: [
+          'database.url is required: set it in txbox.config.json, or by the variable TXBOX_DATABASE__URL',
+          'publisher.kind is required: set it in txbox.config.json, or by the variable TXBOX_PUBLISHER__KIND',
+        ],
+      },
+    });
+  });
+
+  it('a flag of a command that sets an option has its rule, and wins', async () => {
+    const options = { 'grace-ms': { type: 'string', setting: 'sidecar.graceMs', description: 'Grace.' } } as const;
+    const variables = { TXBOX_SIDECAR__GRACE_MS: '1', TXBOX_SIDECAR__START_TIMEOUT_MS: '2' };
+    const { context } = await run(['relay', 'start', '--grace-ms', '3'], { options }, variables);
+    expect(context?.config).toMatchObject({ sidecar: { graceMs: 3, startTimeoutMs: 2 } });
+    await expect(run(['relay', 'start', '--grace-ms', 'long'], { options }, variables)).rejects.toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringContaining('sidecar.graceMs must be a whole number of at least 0, got "long" (flag --grace-ms)'),
     });
   });
 
@@ -100,9 +149,9 @@ describe('program', () => {
 });
 
 describe('publisher of a configuration', () => {
-  it('takes an instance as it is', async () => {
+  it('takes an instance as it is', () => {
     const publisher = { publish: async () => undefined };
-    expect(await resolvePublisher(publisher)).toBe(publisher);
+    expect(makePublisher(publisher, installed.publishers)).toBe(publisher);
   });
 
   it.each([
@@ -110,13 +159,19 @@ describe('publisher of a configuration', () => {
     ['an unknown kind', { kind: 'carrier-pigeon' }],
     ['an inherited name as kind', { kind: 'constructor' }],
     ['no kind', {}],
-  ])('refuses %s, naming the kinds there are', async (_what, value) => {
-    await expect(resolvePublisher(value)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('"kafkajs"') });
+  ])('refuses %s, naming the kinds there are', (_what, value) => {
+    expect(() => makePublisher(value, installed.publishers)).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('"kafkajs"') }),
+    );
   });
 
   it('makes one from data', async () => {
-    const publisher = await resolvePublisher({ kind: 'embedded', path: join(folder, 'broker.db') });
+    const publisher = makePublisher({ kind: 'embedded', path: join(folder, 'broker.db') }, installed.publishers);
     expect(publisher.name).toBe('embedded');
     await publisher.close();
+  });
+
+  it('names the package that a kind needs, where somebody publishes', () => {
+    expect(() => makePublisher({ kind: 'kafkajs', brokers: ['b:1'] }, [])).toThrow('npm install @txbox/kafka');
   });
 });

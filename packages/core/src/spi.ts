@@ -1,4 +1,4 @@
-export { type DatabaseSection, databaseSection } from './commands/database-section.ts';
+export { DATABASE_SECTION, type DatabaseSection, databaseSection } from './commands/database-section.ts';
 export type { Codec } from './contract/codec.ts';
 export { decodeMessage, decodePayload, headerOf } from './contract/decode-message.ts';
 export { encodeMessage } from './contract/encode-message.ts';
@@ -28,6 +28,7 @@ export { gapMarkerHeaders, parkedKeyId, parkingReason } from './parking/parked-k
 export { inTransaction, lockParkedKey, type ParkedKey, parkKey, unparkIfEmpty } from './parking/parking-sql.ts';
 export { type Clock, systemClock } from './runtime/clock.ts';
 export type { Command, CommandContext, CommandOption, CommandOutput } from './runtime/command.ts';
+export { type ConfigSection, configSection, type NamedOptionChecks, type PublisherKind, publisherKind } from './runtime/config-section.ts';
 export { isTxboxError, TxboxError, type TxboxErrorOptions } from './runtime/error.ts';
 export { ERROR_CODES, type ErrorCode } from './runtime/error-codes.ts';
 export { watchEventLoop } from './runtime/event-loop-delay.ts';
@@ -43,19 +44,29 @@ export {
   Metrics,
   MetricValue,
 } from './runtime/metrics.ts';
+export { nearestName } from './runtime/nearest-name.ts';
+export { type OptionShape, propertiesOf, shapeAt, valueOfText } from './runtime/option-shape.ts';
 export {
   callable,
   checkOptions,
+  examineOptions,
   flag,
   integerWithin,
   listOf,
   loggerLike,
   type OptionChecks,
+  type OptionProblem,
   type OptionRule,
+  objectOf,
   objectValue,
   objectWith,
   oneOf,
+  orFalse,
+  shaped,
+  shapeOfOptions,
   text,
+  unknownName,
+  withoutSecrets,
 } from './runtime/options.ts';
 export { type BackoffOptions, backoffMs, backoffOption } from './runtime/retry-policy.ts';
 export { decodeWake, encodeWake, isWakeHeard, onLocalWake, wakeLocally } from './runtime/wake.ts';

@@ -3,6 +3,7 @@ import {
   headerBlockBytes,
   integerWithin,
   isTxboxError,
+  type OptionChecks,
   oneOf,
   type Publisher,
   type PublishFailureKind,
@@ -29,6 +30,12 @@ export interface EmbeddedOptions {
   readonly busyTimeoutMs?: number;
 }
 
+/** Rules and defaults of {@link EmbeddedOptions}. */
+export const EMBEDDED_OPTIONS: OptionChecks<Required<EmbeddedOptions>> = {
+  rules: { path: text, maxRecordBytes: integerWithin(1), synchronous: oneOf('normal', 'full'), busyTimeoutMs: integerWithin(0) },
+  defaults: { maxRecordBytes: 1_048_576, synchronous: 'normal', busyTimeoutMs: 10_000 },
+};
+
 /**
  * A publisher into a log in one SQLite file: a broker for development, tests and demonstrations. Several processes may
  * use the file at once, and any of them may be killed at any point; what was acknowledged stays. No claims of scale.
@@ -36,10 +43,7 @@ export interface EmbeddedOptions {
  * Throws `OPTIONS_INVALID`. Needs the package `better-sqlite3` (`DEPENDENCY_MISSING` at `connect`).
  */
 export function embedded(options: EmbeddedOptions): Publisher {
-  const { path, maxRecordBytes, synchronous, busyTimeoutMs } = checkOptions<Required<EmbeddedOptions>>('embedded', options, {
-    rules: { path: text, maxRecordBytes: integerWithin(1), synchronous: oneOf('normal', 'full'), busyTimeoutMs: integerWithin(0) },
-    defaults: { maxRecordBytes: 1_048_576, synchronous: 'normal', busyTimeoutMs: 10_000 },
-  });
+  const { path, maxRecordBytes, synchronous, busyTimeoutMs } = checkOptions('embedded', options, EMBEDDED_OPTIONS);
   const file = new LogFile({ path, synchronous, busyTimeoutMs }, systemClock);
   return {
     name: 'embedded',

@@ -1,5 +1,17 @@
 import type { ConnectionOptions } from 'node:tls';
-import { flag, integerWithin, type Logger, loggerLike, type OptionRule, objectValue, oneOf, silentLogger, text } from '@txbox/core/spi';
+import {
+  flag,
+  integerWithin,
+  type Logger,
+  loggerLike,
+  type OptionRule,
+  type OptionShape,
+  objectValue,
+  oneOf,
+  shaped,
+  silentLogger,
+  text,
+} from '@txbox/core/spi';
 
 /** How a client proves who it is. Secrets appear in no error and no log line. */
 export type KafkaSasl =
@@ -37,14 +49,30 @@ const broker: OptionRule = (value) => {
   return port >= 1 && port <= 65_535 ? undefined : 'must be host:port';
 };
 
-const brokers: OptionRule = (value) => {
+const brokers: OptionRule = shaped({ type: 'array', items: { type: 'string', minLength: 1 }, minItems: 1 }, (value) => {
   if (!Array.isArray(value) || value.length === 0) return 'must be an array of at least one host:port';
   const index = value.findIndex((item) => broker(item) !== undefined);
   return index < 0 ? undefined : `item ${index} ${broker(value[index])}, got ${JSON.stringify(value[index])}`;
+});
+
+const PEM = { type: 'string', minLength: 1 } as const;
+
+/** Of the options of `tls.connect` those that have a variable of their own; in JSON any of them may stand. */
+const TLS_SHAPE: OptionShape = {
+  type: 'object',
+  properties: {
+    ca: { ...PEM, description: "Certificates that are trusted instead of Node's, as PEM." },
+    cert: { ...PEM, description: 'Certificate of this client, as PEM.' },
+    key: { ...PEM, writeOnly: true, description: 'Private key of this client, as PEM.' },
+    passphrase: { ...PEM, writeOnly: true, description: 'Of the private key.' },
+    servername: { ...PEM, description: 'Name that the brokers must prove, where it is not the one connected to.' },
+    rejectUnauthorized: { type: 'boolean', description: '`false` = believe anybody. Default `true`.' },
+  },
 };
 
-const ssl: OptionRule = (value) =>
-  flag(value) === undefined || objectValue(value) === undefined ? undefined : 'must be true, false or the options of tls.connect';
+const ssl: OptionRule = shaped({ anyOf: [{ type: 'boolean' }, TLS_SHAPE] }, (value) =>
+  flag(value) === undefined || objectValue(value) === undefined ? undefined : 'must be true, false or the options of tls.connect',
+);
 
 const SASL_FIELDS: Readonly<Record<string, Readonly<Record<string, 'string' | 'function'>>>> = {
   plain: { username: 'string', password: 'string' },
@@ -53,7 +81,24 @@ const SASL_FIELDS: Readonly<Record<string, Readonly<Record<string, 'string' | 'f
   oauthbearer: { oauthBearerProvider: 'function' },
 };
 
-const sasl: OptionRule = (value) => {
+/** Without `oauthbearer`, whose provider is a function. */
+const SASL_SHAPE: OptionShape = {
+  type: 'object',
+  properties: {
+    mechanism: { enum: ['plain', 'scram-sha-256', 'scram-sha-512'], description: '`oauthbearer` can be configured in code only.' },
+    username: { type: 'string', minLength: 1, writeOnly: true, description: 'On Tencent CKafka `instance#user`.' },
+    password: {
+      type: 'string',
+      minLength: 1,
+      writeOnly: true,
+      description: 'Best read from a file: `TXBOX_PUBLISHER__SASL__PASSWORD_FILE`.',
+    },
+  },
+  required: ['mechanism', 'username', 'password'],
+  additionalProperties: false,
+};
+
+const sasl: OptionRule = shaped(SASL_SHAPE, (value) => {
   if (objectValue(value) !== undefined) return 'must be an object with a mechanism';
   const { mechanism, ...given } = value as Record<string, unknown>;
   const fields = typeof mechanism === 'string' && Object.hasOwn(SASL_FIELDS, mechanism) ? SASL_FIELDS[mechanism] : undefined;
@@ -62,7 +107,7 @@ const sasl: OptionRule = (value) => {
   if (wrong.length > 0) return `with mechanism ${mechanism} must have ${wrong.map(([name, type]) => `${name} (a ${type})`).join(' and ')}`;
   const unknown = Object.keys(given).filter((name) => !Object.hasOwn(fields, name));
   return unknown.length === 0 ? undefined : `with mechanism ${mechanism} has no ${unknown.join(', ')}`;
-};
+});
 
 /** Rules of {@link KafkaConnectionOptions}, for `checkOptions`. */
 export const connectionRules: { readonly [Key in keyof KafkaConnectionOptions]-?: OptionRule } = {

@@ -1,3 +1,4 @@
+export type { SidecarOptions } from './commands/relay-configuration.ts';
 export { REFUSALS, type RefusalCode } from './doctor/refusals.ts';
 export type { HeldLane } from './held-lane.ts';
 export type { HttpOptions } from './http/http-options.ts';

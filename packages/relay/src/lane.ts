@@ -60,6 +60,7 @@ export class Lane<Row extends LaneRow> {
   #head = 0;
   #bytes = 0;
   #inFlight = 0;
+  #inFlightBytes = 0;
   /** After a transient failure: the size of the request that is sent again. */
   #repeat = 0;
   /** Rows at the front of which at least one was refused, 0 = none. */
@@ -97,6 +98,11 @@ export class Lane<Row extends LaneRow> {
     return this.#inFlight;
   }
 
+  /** Their bytes. */
+  get inFlightBytes(): number {
+    return this.#inFlight === 0 ? 0 : this.#inFlightBytes;
+  }
+
   inFlightRows(): readonly Row[] {
     return this.#rows.slice(this.#head, this.#head + this.#inFlight);
   }
@@ -124,7 +130,9 @@ export class Lane<Row extends LaneRow> {
     const within = { ...limits, bytes: Math.min(limits.bytes, room.bytes) };
     this.#inFlight = batchLength(this.#rows, this.#head, within, Math.max(1, Math.min(this.#atMost(), room.rows)));
     this.sentAt = now;
-    return this.#rows.slice(this.#head, this.#head + this.#inFlight);
+    const rows = this.#rows.slice(this.#head, this.#head + this.#inFlight);
+    this.#inFlightBytes = rows.reduce((sum, row) => sum + row.bytes, 0);
+    return rows;
   }
 
   /** Every row of the request is in the log. Returns them. */

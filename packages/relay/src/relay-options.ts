@@ -9,10 +9,13 @@ import {
   type Logger,
   listOf,
   loggerLike,
+  type OptionChecks,
   type OptionRule,
+  objectOf,
   objectValue,
   objectWith,
   oneOf,
+  orFalse,
   type Publisher,
   tablePrefix,
   text,
@@ -118,38 +121,15 @@ const databaseRule: OptionRule = (value) => {
   return text(url) === undefined ? undefined : 'needs a url';
 };
 
-const WAKE_RULES = { host: text, port: integerWithin(0, 65_535), advertisedHost: text } as const;
-
-const wakeRule: OptionRule = (value) => {
-  if (value === false) return undefined;
-  const problem = objectValue(value);
-  if (problem !== undefined) return `${problem} { host, port, advertisedHost } or false`;
-  for (const [name, given] of Object.entries(value as object)) {
-    const rule = WAKE_RULES[name as keyof typeof WAKE_RULES] as OptionRule | undefined;
-    if (!rule) return `has the unknown property ${name} (known: ${Object.keys(WAKE_RULES).join(', ')})`;
-    const wrong = given === undefined ? undefined : rule(given);
-    if (wrong !== undefined) return `has ${name}, which ${wrong}`;
-  }
-  return undefined;
-};
-
 function retentionRule(leastMs: number): OptionRule {
-  return (value) => {
-    if (value === false) return undefined;
-    const problem = objectValue(value);
-    if (problem !== undefined) return `${problem} { retentionMs } or false`;
-    const unknown = Object.keys(value as object).filter((name) => name !== 'retentionMs');
-    if (unknown.length > 0) return `has unknown properties ${unknown.join(', ')} (known: retentionMs)`;
-    const wrong = integerWithin(leastMs)((value as { retentionMs?: unknown }).retentionMs);
-    return wrong === undefined ? undefined : `needs retentionMs, which ${wrong}`;
-  };
+  return orFalse(objectOf('{ retentionMs } or false', { rules: { retentionMs: integerWithin(leastMs) } }));
 }
 
 /** Whoever operates a relay shall have seen a dead letter before it goes. */
 const LEAST_DEAD_LETTER_RETENTION_MS = 3_600_000;
 
 /** The rules of {@link RelaySettings}. */
-export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule } = {
+const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule } = {
   leaseTtlMs: integerWithin(300),
   pollMinMs: integerWithin(1),
   pollMaxMs: integerWithin(1),
@@ -166,47 +146,58 @@ export const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: Opt
   deadLetters: retentionRule(LEAST_DEAD_LETTER_RETENTION_MS),
   topics: listOf(text),
   accept: listOf(oneOf(...Object.keys(REFUSALS))),
-  wake: wakeRule,
+  wake: orFalse(
+    objectOf<WakeOptions>('{ host, port, advertisedHost } or false', {
+      rules: { host: text, port: integerWithin(0, 65_535), advertisedHost: text },
+      optional: ['host', 'port', 'advertisedHost'],
+    }),
+  ),
+};
+
+/** The section `relay`: what {@link RelaySettings} may hold, what is assumed, and what must fit together. */
+export const RELAY_SECTION: OptionChecks<RelaySettings> = {
+  rules: RELAY_OPTION_RULES,
+  defaults: {
+    leaseTtlMs: DEFAULT_LEASE_TTL_MS,
+    pollMinMs: 50,
+    pollMaxMs: 1_000,
+    lowLagMs: 500,
+    pageRows: 500,
+    batchRows: 500,
+    batchBytes: 524_288,
+    maxRequests: 32,
+    maxRows: 20_000,
+    maxBytes: 67_108_864,
+    retry: RETRY,
+    onPermanentFailure: 'park-key',
+    archive: false,
+    deadLetters: false,
+    topics: [],
+    accept: [],
+    wake: {},
+  },
+  across: ({ pollMinMs = 0, pollMaxMs = 0, pageRows = 0, maxRows = 0, onPermanentFailure, accept = [] }, report) => {
+    if (onPermanentFailure === 'skip-message' && !accept.includes('SKIP_BREAKS_ORDER')) {
+      report("onPermanentFailure 'skip-message' lets later messages of a key overtake: accept it by accept: ['SKIP_BREAKS_ORDER']");
+    }
+    if (pollMinMs > pollMaxMs) report(`pollMinMs (${pollMinMs}) must be at most pollMaxMs (${pollMaxMs})`);
+    if (maxRows < 2 * pageRows) report(`maxRows (${maxRows}) must be at least twice pageRows (${pageRows})`);
+  },
 };
 
 /** Checks the options of a relay. Throws `OPTIONS_INVALID` with all problems at once. */
 export function resolveRelayOptions(options: RelayOptions): ResolvedRelayOptions {
+  const { rules, defaults, across } = RELAY_SECTION;
   const checked = checkOptions<RelayOptions>('createRelay', options, {
     rules: {
       database: databaseRule,
       publisher: objectWith('connect', 'describeTopic', 'publish', 'classify', 'close'),
       tablePrefix,
       logger: loggerLike,
-      ...RELAY_OPTION_RULES,
+      ...rules,
     },
-    defaults: {
-      tablePrefix: DEFAULT_TABLE_PREFIX,
-      logger: defaultLogger,
-      leaseTtlMs: DEFAULT_LEASE_TTL_MS,
-      pollMinMs: 50,
-      pollMaxMs: 1_000,
-      lowLagMs: 500,
-      pageRows: 500,
-      batchRows: 500,
-      batchBytes: 524_288,
-      maxRequests: 32,
-      maxRows: 20_000,
-      maxBytes: 67_108_864,
-      retry: RETRY,
-      onPermanentFailure: 'park-key',
-      archive: false,
-      deadLetters: false,
-      topics: [],
-      accept: [],
-      wake: {},
-    },
-    across: ({ pollMinMs = 0, pollMaxMs = 0, pageRows = 0, maxRows = 0, onPermanentFailure, accept = [] }, report) => {
-      if (onPermanentFailure === 'skip-message' && !accept.includes('SKIP_BREAKS_ORDER')) {
-        report("onPermanentFailure 'skip-message' lets later messages of a key overtake: accept it by accept: ['SKIP_BREAKS_ORDER']");
-      }
-      if (pollMinMs > pollMaxMs) report(`pollMinMs (${pollMinMs}) must be at most pollMaxMs (${pollMaxMs})`);
-      if (maxRows < 2 * pageRows) report(`maxRows (${maxRows}) must be at least twice pageRows (${pageRows})`);
-    },
+    defaults: { tablePrefix: DEFAULT_TABLE_PREFIX, logger: defaultLogger, ...defaults },
+    ...(across ? { across } : {}),
   });
   return Object.freeze({ ...checked, retry: { ...RETRY, ...checked.retry } }) as ResolvedRelayOptions;
 }

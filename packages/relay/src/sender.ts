@@ -1,4 +1,4 @@
-import { type Clock, type Logger, messageIdFromBytes, type Publisher, parkingReason, type WireRecord } from '@txbox/core/spi';
+import { type Clock, type Logger, messageIdFromBytes, type Publisher, parkingReason, TxboxError, type WireRecord } from '@txbox/core/spi';
 import type { OutboxParker, OutboxReader, TopicPins } from '@txbox/outbox/store';
 import { confirmedPublish, failureKind } from './confirmed-publish.ts';
 import { describeError } from './foreign-error.ts';
@@ -93,7 +93,7 @@ export class Sender {
 
   async #send(lane: RelayLane, rows: readonly QueuedRow[], sentAt: number): Promise<void> {
     const { lanes, clock, events, onAcknowledged, onProgress } = this.#plan;
-    const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
+    const bytes = lane.inFlightBytes;
     this.#requests += 1;
     this.#rows += rows.length;
     this.#bytes += bytes;
@@ -118,6 +118,7 @@ export class Sender {
   }
 
   async #publish(lane: RelayLane, rows: readonly QueuedRow[]): Promise<void> {
+    const { lanes, mayAct } = this.#plan;
     const { topic, partition } = lane;
     const absent = rows.filter(({ row }) => row.payload === null);
     const loaded = absent.length === 0 ? undefined : await this.#load(absent);
@@ -128,6 +129,10 @@ export class Sender {
       if (value !== undefined) records.push(wireRecord(queued.row, value));
     }
     if (records.length === 0) return;
+    // Loading may have taken long; whoever counts on silence counts from when leases and pins were looked at (P-R11, P-R12).
+    if (loaded && (!mayAct() || lanes.topicOf(lane).isHeld)) {
+      throw new TxboxError('PUBLISH_UNKNOWN', `Payloads for topic ${topic} were loaded too late to be sent, and are sent again.`);
+    }
     await confirmedPublish(this.#plan.publisher, { topic, partition, records });
   }
 
@@ -236,7 +241,7 @@ export class Sender {
     for (const lane of this.#plan.lanes.stuck) {
       if (lane.inFlight === 0) continue;
       requests += 1;
-      for (const row of lane.inFlightRows()) bytes += row.bytes;
+      bytes += lane.inFlightBytes;
     }
     return { requests, bytes };
   }

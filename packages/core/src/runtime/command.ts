@@ -5,6 +5,8 @@ import type { Logger } from './logger.ts';
 /** An option of a command as `--name` on the command line. */
 export interface CommandOption {
   readonly type: 'string' | 'boolean';
+  /** The option of the configuration that this flag sets, `sidecar.graceMs` for example: its rule and default are the flag's. */
+  readonly setting?: string;
   /** One line for `--help`, with unit and default. */
   readonly description: string;
   readonly default?: string | boolean;
@@ -22,7 +24,7 @@ export interface CommandOutput {
 
 /** What a command works with. */
 export interface CommandContext {
-  /** The whole configuration, unchecked: each command checks the sections that it uses. */
+  /** Flags, environment and file in one, checked, without defaults: each command resolves the sections that it uses. */
   readonly config: unknown;
   /** By the name given in `options` of the command. */
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
@@ -48,9 +50,9 @@ export interface Command {
   /** One line for `--help`. */
   readonly summary: string;
   readonly options: Readonly<Record<string, CommandOption>>;
-  /** What is wrong with the sections that this command reads, beside `database` and `inbox`: reported together with the rest. */
-  configProblems?(config: unknown): readonly string[];
-  /** The command publishes: what is wrong with the publisher is reported together with the rest. */
+  /** The command works with the service's database: that none is configured is reported together with the rest. */
+  readonly usesDatabase?: boolean;
+  /** The command publishes: the same for a publisher. */
   readonly usesPublisher?: boolean;
   /** Resolves to the exit code: 0 when all is well. */
   run(context: CommandContext): Promise<number>;

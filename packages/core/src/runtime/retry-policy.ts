@@ -1,4 +1,4 @@
-import { integerWithin, type OptionRule } from './options.ts';
+import { integerWithin, type OptionRule, shaped } from './options.ts';
 
 /** Exponential back-off with full jitter. */
 export interface BackoffOptions {
@@ -20,7 +20,8 @@ export function backoffMs(options: BackoffOptions, attempt: number, random: () =
 
 /** The rule of an option that holds some or all of {@link BackoffOptions}; what is left out comes from `defaults`. */
 export function backoffOption(defaults: BackoffOptions): OptionRule {
-  return (value) => {
+  const shape = { type: 'integer', minimum: 1 } as const;
+  return shaped({ type: 'object', properties: { baseMs: shape, capMs: shape }, additionalProperties: false }, (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be an object { baseMs, capMs }';
     const unknown = Object.keys(value).filter((name) => name !== 'baseMs' && name !== 'capMs');
     if (unknown.length > 0) return `has unknown properties ${unknown.join(', ')} (known: baseMs, capMs)`;
@@ -28,5 +29,5 @@ export function backoffOption(defaults: BackoffOptions): OptionRule {
     const problem = integerWithin(1)(baseMs) ?? integerWithin(1)(capMs);
     if (problem !== undefined) return `needs baseMs and capMs, each of which ${problem}`;
     return baseMs <= capMs ? undefined : `needs baseMs of at most capMs, got ${baseMs} and ${capMs}`;
-  };
+  });
 }

@@ -1,5 +1,5 @@
 import { TxboxError } from '../runtime/error.ts';
-import { checkOptions, integerWithin, type OptionRule } from '../runtime/options.ts';
+import { checkOptions, integerWithin, type OptionRule, shaped } from '../runtime/options.ts';
 import type { Database } from './session.ts';
 
 /** Where a database is and how long to wait for it. */
@@ -18,13 +18,16 @@ export interface DatabaseOptions {
 
 const SCHEME = /^(mysql|mariadb|sqlite):/i;
 
-const urlRule: OptionRule = (value) => {
+/** The rule of a database's address. */
+export const databaseUrl: OptionRule = shaped({ type: 'string', pattern: '^(mysql|mariadb|sqlite):' }, (value) => {
+  // What a configuration in code makes of a variable that is not there.
+  if (value === '') return 'must begin with mysql://, mariadb:// or sqlite:, got an empty text (is the environment variable set?)';
   const scheme = typeof value === 'string' ? SCHEME.exec(value)?.[1]?.toLowerCase() : undefined;
   if (scheme === undefined) return 'must begin with mysql://, mariadb:// or sqlite:';
   if (scheme === 'sqlite') return /^sqlite:(?!$|:memory:$)/i.test(value as string) ? undefined : 'must name a file: sqlite:path/to/file';
   if (!URL.canParse(value as string)) return 'must be a URL';
   return new URL(value as string).pathname.length > 1 ? undefined : 'must name a database: mysql://host/database';
-};
+});
 
 /**
  * Opens a database for the relay, an inbox or a tool, and proves it by a first connection. Loads the client lazily.
@@ -35,7 +38,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     defaults: { connectTimeoutMs: 10_000, queryTimeoutMs: 30_000, idleTimeoutMs: 60_000 },
     optional: ['lockWaitTimeoutMs'],
     rules: {
-      url: urlRule,
+      url: databaseUrl,
       connectTimeoutMs: integerWithin(1),
       queryTimeoutMs: integerWithin(1),
       lockWaitTimeoutMs: integerWithin(0),

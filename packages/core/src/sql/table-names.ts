@@ -1,4 +1,5 @@
 import { TxboxError } from '../runtime/error.ts';
+import { type OptionRule, shaped } from '../runtime/options.ts';
 
 /** Prefix of all tables unless configured otherwise. */
 export const DEFAULT_TABLE_PREFIX = 'txbox_';
@@ -45,8 +46,6 @@ export function tableNames(prefix: string = DEFAULT_TABLE_PREFIX): TableNames {
 }
 
 /** Option rule of table prefixes. */
-export function tablePrefix(value: unknown): string | undefined {
-  return typeof value === 'string' && PREFIX.test(value)
-    ? undefined
-    : 'must be a letter followed by at most 31 letters, digits or underscores';
-}
+export const tablePrefix: OptionRule = shaped({ type: 'string', pattern: '^[A-Za-z][A-Za-z0-9_]{0,31}$' }, (value) =>
+  typeof value === 'string' && PREFIX.test(value) ? undefined : 'must be a letter followed by at most 31 letters, digits or underscores',
+);

@@ -1,6 +1,7 @@
 import {
   checkOptions,
   flag,
+  type OptionChecks,
   type Publisher,
   type PublisherInspection,
   type PublishReceipt,
@@ -29,6 +30,14 @@ export interface KafkajsPublisherOptions extends KafkaPublisherOptions {
 
 type Resolved = ResolvedPublisher & Required<Pick<KafkajsPublisherOptions, 'patchIdleTimer'>>;
 
+/** Rules and defaults of {@link KafkajsPublisherOptions}. */
+export const KAFKAJS_OPTIONS: OptionChecks<Resolved> = {
+  rules: { ...publisherRules, patchIdleTimer: flag },
+  defaults: { ...PUBLISHER_DEFAULTS, patchIdleTimer: true },
+  optional: ['sasl'],
+  secret: ['sasl', 'ssl'],
+};
+
 /**
  * A publisher into Kafka by the client kafkajs. Acknowledged records are on all replicas in sync (acks −1); set
  * `min.insync.replicas` so that this means something.
@@ -45,14 +54,7 @@ type Resolved = ResolvedPublisher & Required<Pick<KafkajsPublisherOptions, 'patc
  * (`DEPENDENCY_MISSING` at `connect`).
  */
 export function kafkajs(options: KafkajsPublisherOptions): Publisher {
-  return new KafkajsPublisher(
-    checkOptions<Resolved>('kafkajs', options, {
-      rules: { ...publisherRules, patchIdleTimer: flag },
-      defaults: { ...PUBLISHER_DEFAULTS, patchIdleTimer: true },
-      optional: ['sasl'],
-      secret: ['sasl', 'ssl'],
-    }),
-  );
+  return new KafkajsPublisher(checkOptions<Resolved>('kafkajs', options, KAFKAJS_OPTIONS));
 }
 
 /** All replicas in sync. */
@@ -65,6 +67,8 @@ class KafkajsPublisher implements Publisher {
   readonly #options: Resolved;
   readonly #topics: TopicDirectory;
   readonly #producers: Map<string, ClientSlot<Producer>> = new Map();
+  /** Partitions when a topic was described last. */
+  readonly #described: Map<string, number> = new Map();
   #closed = false;
 
   constructor(options: Resolved) {
@@ -80,7 +84,11 @@ class KafkajsPublisher implements Publisher {
   }
 
   async describeTopic(topic: string): Promise<TopicDescription> {
-    return { topic, partitions: await this.#topics.partitionsOf(topic) };
+    const partitions = await this.#topics.partitionsOf(topic);
+    // A producer knows the partitions that there were when it was made.
+    if (partitions > (this.#described.get(topic) ?? partitions)) this.#producers.get(topic)?.renew();
+    this.#described.set(topic, partitions);
+    return { topic, partitions };
   }
 
   async inspect(topics: readonly string[]): Promise<PublisherInspection> {

@@ -17,6 +17,7 @@ export const deadLettersListCommand: Command = {
     after: { type: 'string', description: 'go on behind this place, which the list before named', default: '0' },
     json: { type: 'boolean', description: 'print one JSON object' },
   },
+  usesDatabase: true,
   async run(context) {
     const { output, options } = context;
     const given = new GivenOptions(context, systemClock.now());

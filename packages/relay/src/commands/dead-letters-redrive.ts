@@ -13,6 +13,7 @@ export const deadLettersRedriveCommand: Command = {
     ...SENDING_OPTIONS,
     force: { type: 'boolean', description: 'also those that may have been published more than a week ago' },
   },
+  usesDatabase: true,
   usesPublisher: true,
   async run(context) {
     const { output, options, signal } = context;

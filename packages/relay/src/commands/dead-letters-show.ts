@@ -11,6 +11,7 @@ export const deadLettersShowCommand: Command = {
     id: { type: 'string', description: 'the message id, a UUID' },
     json: { type: 'boolean', description: 'print one JSON object' },
   },
+  usesDatabase: true,
   async run(context) {
     const { output, options } = context;
     const { id } = filterOf(context, systemClock.now());

@@ -33,6 +33,7 @@ function takeOutCommand(action: keyof typeof WORDS): Command {
       ...SENDING_OPTIONS,
       wait: { type: 'boolean', description: 'wait for those that somebody may still be sending, minutes at most' },
     },
+    usesDatabase: true,
     usesPublisher: true,
     async run(context) {
       const { output, options, signal, config } = context;

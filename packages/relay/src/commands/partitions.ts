@@ -32,6 +32,7 @@ export const partitionsListCommand: Command = {
   path: ['partitions', 'list'],
   summary: 'Lists the topics to which was published: the partitions that their keys are spread over, and those that the broker has.',
   options: { json: JSON_OPTION },
+  usesDatabase: true,
   usesPublisher: true,
   run: (context) =>
     withPins(context, 'partitions list', async ({ pins, publisher }) => {
@@ -63,6 +64,7 @@ export const partitionsGrowCommand: Command = {
     actor: ACTOR_OPTION,
     json: JSON_OPTION,
   },
+  usesDatabase: true,
   usesPublisher: true,
   run: async (context) => {
     const { options, output } = context;

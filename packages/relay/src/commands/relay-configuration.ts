@@ -1,27 +1,29 @@
-import { type CommandContext, checkOptions, databaseSection, TxboxError } from '@txbox/core/spi';
-import { type HttpOptions, resolveHttpOptions } from '../http/http-options.ts';
-import { RELAY_OPTION_RULES, type RelayOptions, type RelaySettings } from '../relay-options.ts';
+import { type CommandContext, checkOptions, databaseSection, integerWithin, type OptionChecks, TxboxError } from '@txbox/core/spi';
+import { HTTP_SECTION, type HttpOptions } from '../http/http-options.ts';
+import { DEFAULT_GRACE_MS, RELAY_SECTION, type RelayOptions, type RelaySettings } from '../relay-options.ts';
 
-/** What is wrong with the sections `relay` and `http` of a configuration. */
-export function relayConfigProblems(config: unknown): readonly string[] {
-  return [...problemsOf('relay', () => settingsOf(config)), ...problemsOf('http', () => httpOptionsOf(config))];
+/** How the process of a relay starts and ends; the section `sidecar` of a configuration. */
+export interface SidecarOptions {
+  /** How long a stop waits for acknowledgements, milliseconds. Default 10,000. */
+  readonly graceMs?: number;
+  /** How long a start waits for a database or broker that is away, milliseconds. Default 60,000. */
+  readonly startTimeoutMs?: number;
 }
 
-function problemsOf(section: string, check: () => unknown): readonly string[] {
-  try {
-    check();
-    return [];
-  } catch (error) {
-    const { problems } = (error as TxboxError).details;
-    return Array.isArray(problems) ? problems.map((problem) => `${section}: ${String(problem)}`) : [(error as TxboxError).message];
-  }
-}
+/** The section `sidecar`. */
+export const SIDECAR_SECTION: OptionChecks<Required<SidecarOptions>> = {
+  rules: { graceMs: integerWithin(0), startTimeoutMs: integerWithin(0) },
+  defaults: { graceMs: DEFAULT_GRACE_MS, startTimeoutMs: 60_000 },
+};
 
 /** Where the relay is to be watched; `false` = nowhere. `chosen`: the configuration says so itself. Throws `CONFIG_INVALID`. */
-export function httpOptionsOf(config: unknown): { readonly options: Required<HttpOptions> | false; readonly chosen: boolean } {
-  const { http } = config as { http?: unknown };
+export function httpOptionsOf(context: Pick<CommandContext, 'config'>): {
+  readonly options: Required<HttpOptions> | false;
+  readonly chosen: boolean;
+} {
+  const { http } = context.config as { http?: unknown };
   if (http === false) return { options: false, chosen: true };
-  return { options: resolveHttpOptions('Configuration, section http', http ?? {}, 'CONFIG_INVALID'), chosen: http !== undefined };
+  return { options: sectionOf(context, 'http', HTTP_SECTION), chosen: http !== undefined };
 }
 
 /** The options of a relay, from the configuration. Throws `CONFIG_INVALID`. */
@@ -33,9 +35,8 @@ export async function relayOptionsOf(context: CommandContext): Promise<RelayOpti
       'Configuration: the relay needs database.url, the database of the service whose outbox it publishes.',
     );
   }
-  const settings = settingsOf(context.config);
   return {
-    ...settings,
+    ...sectionOf<RelaySettings>(context, 'relay', RELAY_SECTION),
     database: { url: database.url },
     ...(database.tablePrefix === undefined ? {} : { tablePrefix: database.tablePrefix }),
     publisher: await context.publisher(),
@@ -43,17 +44,12 @@ export async function relayOptionsOf(context: CommandContext): Promise<RelayOpti
   };
 }
 
-/** An option of a command that is a number of milliseconds. Throws `OPTIONS_INVALID`. */
-export function millisecondsOption({ options }: CommandContext, name: string): number {
-  const value = Number(options[name]);
-  if (Number.isInteger(value) && value >= 0) return value;
-  throw new TxboxError('OPTIONS_INVALID', `--${name} must be a whole number of milliseconds, got ${JSON.stringify(options[name])}.`);
+/** The section `sidecar` with its defaults. Throws `CONFIG_INVALID`. */
+export function sidecarOptionsOf(context: Pick<CommandContext, 'config'>): Readonly<Required<SidecarOptions>> {
+  return sectionOf(context, 'sidecar', SIDECAR_SECTION);
 }
 
-function settingsOf(config: unknown): Readonly<RelaySettings> {
-  return checkOptions<RelaySettings>('Configuration, section relay', (config as { relay?: unknown }).relay ?? {}, {
-    code: 'CONFIG_INVALID',
-    rules: RELAY_OPTION_RULES,
-    optional: Object.keys(RELAY_OPTION_RULES) as (keyof RelaySettings)[],
-  });
+function sectionOf<T extends object>({ config }: Pick<CommandContext, 'config'>, name: string, checks: OptionChecks<T>): Readonly<T> {
+  const given = (config as Readonly<Record<string, unknown>>)[name] ?? {};
+  return checkOptions<T>(`Configuration, section ${name}`, given, { ...checks, code: 'CONFIG_INVALID' });
 }

@@ -1,8 +1,8 @@
 import type { Command } from '@txbox/core/spi';
 import { type Diagnosis, diagnose } from '../doctor/diagnosis.ts';
 import type { Finding, Verdict } from '../doctor/finding.ts';
-import { DEFAULT_GRACE_MS, resolveRelayOptions } from '../relay-options.ts';
-import { millisecondsOption, relayConfigProblems, relayOptionsOf } from './relay-configuration.ts';
+import { resolveRelayOptions } from '../relay-options.ts';
+import { relayOptionsOf, sidecarOptionsOf } from './relay-configuration.ts';
 
 /** `txbox relay doctor`: everything that a start would look at, without starting. */
 export const relayDoctorCommand: Command = {
@@ -11,13 +11,13 @@ export const relayDoctorCommand: Command = {
   options: {
     json: { type: 'boolean', description: 'print one JSON object' },
     strict: { type: 'boolean', description: 'exit code 1 for warnings too' },
-    'grace-ms': { type: 'string', description: 'the --grace-ms of relay start, for the times', default: String(DEFAULT_GRACE_MS) },
+    'grace-ms': { type: 'string', setting: 'sidecar.graceMs', description: 'the --grace-ms of relay start, for the times (10000)' },
   },
+  usesDatabase: true,
   usesPublisher: true,
-  configProblems: relayConfigProblems,
   async run(context) {
     const { options, output } = context;
-    const graceMs = millisecondsOption(context, 'grace-ms');
+    const { graceMs } = sidecarOptionsOf(context);
     const diagnosis = await diagnose(resolveRelayOptions(await relayOptionsOf(context)), graceMs);
     if (options['json'] === true) output.json(diagnosis);
     else for (const line of describeDiagnosis(diagnosis)) output.line(line);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { backoffMs, type Command, type CommandContext, isTxboxError, systemClock } from '@txbox/core/spi';
 import { type RelayWatch, watchRelay } from '../http/relay-watch.ts';
 import { createRelay, type Relay } from '../relay.ts';
-import { httpOptionsOf, millisecondsOption, relayConfigProblems, relayOptionsOf } from './relay-configuration.ts';
+import { httpOptionsOf, relayOptionsOf, sidecarOptionsOf } from './relay-configuration.ts';
 
 /** How often a running relay says what it does. */
 const REPORT_MS = 10_000;
@@ -13,18 +13,21 @@ export const relayStartCommand: Command = {
   path: ['relay', 'start'],
   summary: 'Publishes what services commit to their outbox, until SIGTERM or SIGINT; a second signal ends it at once.',
   options: {
-    'grace-ms': { type: 'string', description: 'milliseconds to wait for acknowledgements when stopped', default: '10000' },
+    'grace-ms': {
+      type: 'string',
+      setting: 'sidecar.graceMs',
+      description: 'milliseconds to wait for acknowledgements when stopped (10000)',
+    },
     'start-timeout-ms': {
       type: 'string',
-      description: 'milliseconds to wait at the start for a database or broker that is away',
-      default: '60000',
+      setting: 'sidecar.startTimeoutMs',
+      description: 'milliseconds to wait at the start for a database or broker that is away (60000)',
     },
   },
+  usesDatabase: true,
   usesPublisher: true,
-  configProblems: relayConfigProblems,
   async run(context) {
-    const graceMs = millisecondsOption(context, 'grace-ms');
-    const startTimeoutMs = millisecondsOption(context, 'start-timeout-ms');
+    const { graceMs, startTimeoutMs } = sidecarOptionsOf(context);
     const relay = createRelay(await relayOptionsOf(context));
     const forced = once(context.forced, 'abort').then(() => 1);
     return Promise.race([serve(relay, context, startTimeoutMs, graceMs), forced]);
@@ -52,7 +55,7 @@ async function serve(relay: Relay, context: CommandContext, startTimeoutMs: numb
 
 /** Before the start, so that probes have their answer while database and broker are waited for. */
 async function watched(relay: Relay, { config, logger }: CommandContext): Promise<RelayWatch | undefined> {
-  const { options, chosen } = httpOptionsOf(config);
+  const { options, chosen } = httpOptionsOf({ config });
   if (options === false) return undefined;
   let watch = watchRelay(relay, options);
   try {

@@ -11,6 +11,7 @@ export const relayStatusCommand: Command = {
   path: ['relay', 'status'],
   summary: 'Shows what waits in the outbox and which relays publish it.',
   options: { json: { type: 'boolean', description: 'print one JSON object' } },
+  usesDatabase: true,
   async run({ config, options, output }) {
     const section = databaseSection(config, 'database');
     if (!section) throw new TxboxError('CONFIG_INVALID', 'Configuration: relay status needs database.url, the database of the service.');

@@ -51,6 +51,7 @@ export const replayCommand: Command = {
     actor: ACTOR_OPTION,
     json: { type: 'boolean', description: 'print one JSON object' },
   },
+  usesDatabase: true,
   usesPublisher: true,
   async run(context) {
     const wanted = wantedOf(context);

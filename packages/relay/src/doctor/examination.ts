@@ -8,13 +8,13 @@ import {
   TxboxError,
   tableNames,
 } from '@txbox/core/spi';
-import { outboxComponent } from '@txbox/outbox/store';
+import { outboxComponent, type TopicPin } from '@txbox/outbox/store';
 import { DEFAULT_GRACE_MS, type ResolvedRelayOptions, SLOWER } from '../relay-options.ts';
 import { type Check, examine, type Rule } from './check.ts';
 import { type DatabaseFacts, inspectDatabase } from './database-facts.ts';
 import { DATABASE_RULES } from './database-rules.ts';
 import { judge } from './finding.ts';
-import { PUBLISHING_RULES } from './publisher-rules.ts';
+import { type PartitionCounts, PUBLISHING_RULES } from './publisher-rules.ts';
 import type { RefusalCode } from './refusals.ts';
 import { SETTINGS_RULES, type TimeFacts } from './settings-rules.ts';
 
@@ -69,12 +69,28 @@ export async function topicsOf(
 }
 
 /** Of a connected publisher. Throws `BROKER_UNAVAILABLE`. */
-export async function examinePublisher(topics: readonly string[], settings: Settings): Promise<Examined<PublisherInspection>> {
+export async function examinePublisher(
+  topics: readonly string[],
+  settings: Settings,
+  counts?: readonly PartitionCounts[],
+): Promise<Examined<PublisherInspection>> {
   const { accept, batchBytes, publisher } = settings;
   const facts = isOfInterest(PUBLISHING_RULES, accept) ? await publisher.inspect?.(topics) : undefined;
   if (!facts) return { facts, checks: [] };
   const { maxRecordBytes } = publisher;
-  return { facts, checks: examine(PUBLISHING_RULES, { ...facts, configured: new Set(settings.topics), maxRecordBytes, batchBytes }) };
+  const found = { ...facts, configured: new Set(settings.topics), maxRecordBytes, batchBytes, ...(counts ? { counts } : {}) };
+  return { facts, checks: examine(PUBLISHING_RULES, found) };
+}
+
+/** What pinned topics have at the broker, where it says so: a question for each, for the doctor alone. */
+export async function partitionCounts(publisher: Publisher, pins: readonly TopicPin[]): Promise<PartitionCounts[]> {
+  const counts: PartitionCounts[] = [];
+  for (const { topic, partitions: pinned, switching } of pins) {
+    // What is missing or not authorised is another finding's business.
+    const described = await publisher.describeTopic(topic).catch(() => undefined);
+    if (described) counts.push({ topic, pinned, broker: described.partitions, switching: switching !== null });
+  }
+  return counts;
 }
 
 /** Times and choices of the relay itself, with what is known of its neighbours. */

@@ -1,8 +1,19 @@
 import type { PublisherInspection, TopicInspection } from '@txbox/core/spi';
 import type { Rule } from './check.ts';
 
+/** Over how many partitions the keys of a topic are spread, and how many the broker has. */
+export interface PartitionCounts {
+  readonly topic: string;
+  readonly pinned: number;
+  readonly broker: number;
+  /** It is being given another count. */
+  readonly switching: boolean;
+}
+
 /** What rules of the publishing side look at. */
 interface PublishingFacts extends PublisherInspection {
+  /** Left out where that was not looked at. */
+  readonly counts?: readonly PartitionCounts[];
   /** Topics that the relay was told of; the others were pinned when it published to them. */
   readonly configured: ReadonlySet<string>;
   readonly maxRecordBytes: number;
@@ -111,6 +122,18 @@ const messageSize: PublishingRule = {
   }),
 };
 
+const partitionsDiffer: PublishingRule = {
+  code: 'PARTITIONS_DIFFER',
+  rule: 'The broker has as many partitions of a topic as its keys are spread over: more are not used, fewer hold the topic, and a topic on its way to more is held.',
+  wayOut: 'txbox partitions grow uses more, in order, and goes on with what was begun; a topic with fewer needs the pinned number again.',
+  examine: ({ counts = [] }) =>
+    counts.map(({ topic, pinned, broker, switching }) => ({
+      what: `partitions of ${topic}`,
+      value: `${pinned} pinned, ${broker} at the broker${switching ? ', held on its way to more' : ''}`,
+      ok: pinned === broker && !switching,
+    })),
+};
+
 const notChecked: PublishingRule = {
   code: 'NOT_CHECKED',
   rule: 'Everything can be looked at.',
@@ -129,5 +152,6 @@ export const PUBLISHING_RULES: readonly PublishingRule[] = [
   topicAutoCreation,
   replicationOne,
   messageSize,
+  partitionsDiffer,
   notChecked,
 ];

@@ -27,6 +27,7 @@ export const REFUSALS = {
   TOPIC_AUTO_CREATION: { severity: 'refuse' },
   REPLICATION_ONE: { severity: 'warn' },
   MESSAGE_SIZE: { severity: 'warn' },
+  PARTITIONS_DIFFER: { severity: 'warn' },
   NOT_CHECKED: { severity: 'warn' },
   // The relay's own settings
   SKIP_BREAKS_ORDER: { severity: 'refuse' },

@@ -1,4 +1,4 @@
-import { checkOptions, type ErrorCode, integerWithin, type OptionRule, text } from '@txbox/core/spi';
+import { checkOptions, integerWithin, type OptionChecks, text } from '@txbox/core/spi';
 
 /** Where a relay is watched; the section `http` of a configuration. */
 export interface HttpOptions {
@@ -8,14 +8,13 @@ export interface HttpOptions {
   readonly port?: number;
 }
 
-const HTTP_OPTION_RULES: { readonly [Name in keyof HttpOptions]-?: OptionRule } = {
-  host: text,
-  port: integerWithin(0, 65_535),
+/** Rules and defaults of {@link HttpOptions}. */
+export const HTTP_SECTION: OptionChecks<Required<HttpOptions>> = {
+  rules: { host: text, port: integerWithin(0, 65_535) },
+  defaults: { host: '127.0.0.1', port: 9464 },
 };
 
-const HTTP_DEFAULTS: Required<HttpOptions> = { host: '127.0.0.1', port: 9464 };
-
-/** Checks the options and fills in defaults. Throws `OPTIONS_INVALID`, or `code`, with all problems at once. */
-export function resolveHttpOptions(what: string, options: unknown, code: ErrorCode = 'OPTIONS_INVALID'): Required<HttpOptions> {
-  return checkOptions<Required<HttpOptions>>(what, options, { rules: HTTP_OPTION_RULES, defaults: HTTP_DEFAULTS, code });
+/** Checks the options and fills in defaults. Throws `OPTIONS_INVALID` with all problems at once. */
+export function resolveHttpOptions(what: string, options: unknown): Required<HttpOptions> {
+  return checkOptions<Required<HttpOptions>>(what, options, HTTP_SECTION);
 }

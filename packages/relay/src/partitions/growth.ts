@@ -151,7 +151,12 @@ export class PartitionGrowth {
         return Math.min(leftMs, LOOK_MS);
       }
       const bounds = await admin.boundsOf(pin.topic);
-      const offsets = Array.from({ length: pin.partitions }, (_, partition) => bounds.get(partition)?.high ?? 0n);
+      const offsets = Array.from({ length: pin.partitions }, (_, partition) => {
+        const known = bounds.get(partition);
+        if (known) return known.high;
+        // An end that is guessed would not be waited for.
+        throw new TxboxError('BROKER_UNAVAILABLE', `The broker does not say where partition ${partition} of ${pin.topic} ends.`);
+      });
       return (await change({ offsets })) ? 0 : LOOK_MS;
     }
     const behind = await this.#lagsOf(pin, switching.groups);

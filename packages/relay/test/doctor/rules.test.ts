@@ -5,7 +5,7 @@ import { examine } from '../../src/doctor/check.ts';
 import type { DatabaseFacts } from '../../src/doctor/database-facts.ts';
 import { DATABASE_RULES } from '../../src/doctor/database-rules.ts';
 import { judge } from '../../src/doctor/finding.ts';
-import { PUBLISHING_RULES } from '../../src/doctor/publisher-rules.ts';
+import { type PartitionCounts, PUBLISHING_RULES } from '../../src/doctor/publisher-rules.ts';
 import type { RefusalCode } from '../../src/doctor/refusals.ts';
 import { SETTINGS_RULES, type TimeFacts } from '../../src/doctor/settings-rules.ts';
 
@@ -88,6 +88,10 @@ const TOPIC: TopicInspection = {
   ...{ topic: 'orders', state: 'there', replicas: 3, minInSyncReplicas: 2, uncleanElection: false, maxBatchBytes: 2_000_000 },
 };
 
+const counted = (change: Partial<PartitionCounts>): Partial<PublisherInspection> & { readonly counts: readonly PartitionCounts[] } => ({
+  counts: [{ topic: 'orders', pinned: 6, broker: 6, switching: false, ...change }],
+});
+
 function brokerWrong(change: Partial<PublisherInspection>, topic: Partial<TopicInspection> = {}, configured = ['orders']): RefusalCode[] {
   const inspection = { acks: -1, givesUpAfterMs: 1, createsTopics: false, topics: [{ ...TOPIC, ...topic }], unchecked: [], ...change };
   const found = { ...inspection, configured: new Set(configured), maxRecordBytes: 1_000_000, batchBytes: 500_000 };
@@ -105,6 +109,10 @@ it.each<[what: string, found: RefusalCode[], codes: RefusalCode[]]>([
   ['several replicas of which one is enough', brokerWrong({}, { minInSyncReplicas: 1 }), ['MIN_INSYNC_REPLICAS']],
   ['one replica', brokerWrong({}, { replicas: 1, minInSyncReplicas: 1 }), ['REPLICATION_ONE']],
   ['a leader that may lack records', brokerWrong({}, { uncleanElection: true }), ['UNCLEAN_ELECTION']],
+  ['more partitions than keys are spread over', brokerWrong(counted({ broker: 12 })), ['PARTITIONS_DIFFER']],
+  ['fewer of them', brokerWrong(counted({ broker: 3 })), ['PARTITIONS_DIFFER']],
+  ['a topic on its way to more', brokerWrong(counted({ switching: true })), ['PARTITIONS_DIFFER']],
+  ['as many', brokerWrong(counted({})), []],
   ['a topic that takes less than the publisher lets pass', brokerWrong({}, { maxBatchBytes: 1_000_000 }), ['MESSAGE_SIZE']],
 ])('%s', (_what, found, codes) => {
   expect(found).toEqual(codes);

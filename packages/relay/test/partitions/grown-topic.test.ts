@@ -3,13 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineEvent } from '@txbox/core';
-import { bucketOf, type Database, openDatabase, type PublishRequest } from '@txbox/core/spi';
+import { bucketOf, type Database, type OwnedSession, openDatabase, type PublishRequest } from '@txbox/core/spi';
 import { createOutbox, type SqliteOutbox } from '@txbox/outbox/sqlite';
 import { type OutboxStore, outboxStore, type TopicPin } from '@txbox/outbox/store';
 import { createRelay, type Relay } from '@txbox/relay';
 import { MemoryLog, type PublishFaults } from '@txbox/testing';
 import Sqlite from 'better-sqlite3';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 
 const TOPIC = 'notes';
 const KEYS = ['a', 'b', 'c', 'd', 'e', 'f'];
@@ -149,4 +149,61 @@ it('a request without an answer is sent again by the old count until it is answe
   answers.resolve();
   await relay.whenIdle();
   for (const key of KEYS) expect(seenOf(key)).toEqual(all(key, 4));
+});
+
+/** The same database; payloads that a page left out are given away when `hook` has ended. */
+function beforePayloads(hook: () => Promise<void>): Database {
+  const session = async (options?: { readonly dirty?: boolean }): Promise<OwnedSession> => {
+    const inner = await opened.session(options);
+    return {
+      dialect: inner.dialect,
+      query: async (sql, values) => {
+        const rows = await inner.query(sql, values);
+        if (sql.startsWith('SELECT position, id, payload ')) await hook();
+        return rows;
+      },
+      execute: (sql, values) => inner.execute(sql, values),
+      begin: () => inner.begin(),
+      commit: () => inner.commit(),
+      rollback: () => inner.rollback(),
+      release: () => inner.release(),
+      destroy: () => inner.destroy(),
+    };
+  };
+  return { dialect: opened.dialect, description: opened.description, session, close: () => Promise.resolve() };
+}
+
+it('sends nothing whose payload was being loaded when the topic was held', async () => {
+  const asked = Promise.withResolvers<void>();
+  const given = Promise.withResolvers<void>();
+  const slow = createRelay({
+    database: beforePayloads(async () => {
+      asked.resolve();
+      await given.promise;
+    }),
+    publisher: log.publisher(),
+    leaseTtlMs: LEASE_TTL_MS,
+    retry: { baseMs: 1, capMs: 5 },
+    pollMinMs: 1,
+    pollMaxMs: 20,
+    // So that the event does not come with its page.
+    maxBytes: 10_000,
+  });
+  onTestFinished(() => slow.stop({ graceMs: 0 }));
+  const isHeld = Promise.withResolvers<void>();
+  slow.on('held', () => isHeld.resolve());
+  await outbox.transaction(async (tx) => void tx.add(Noted, `a${'x'.repeat(5_000)}`));
+  await slow.start();
+  await asked.promise;
+  const [pin] = await store.pins();
+  if (!pin) expect.fail('nothing is pinned');
+  const switching = { ...pin, switching: { partitions: 5, groups: [], since: null, offsets: null } };
+  expect(await store.changePin(pin, switching)).toBe(true);
+  await isHeld.promise;
+  given.resolve();
+  await vi.waitFor(() => expect(slow.status().failedRequests).toBe(1));
+  expect(log.readAll(TOPIC)).toEqual([]);
+  expect(await store.changePin(switching, pin)).toBe(true);
+  await slow.whenIdle();
+  expect(log.readAll(TOPIC)).toHaveLength(1);
 });

@@ -1,4 +1,4 @@
-import { TxboxError } from '@txbox/core/spi';
+import { type PartitionBounds, TxboxError } from '@txbox/core/spi';
 import type { TopicPin } from '@txbox/outbox/store';
 import { MemoryOutbox } from '@txbox/testing';
 import { beforeEach, expect, it } from 'vitest';
@@ -44,7 +44,10 @@ function growth(parts: Partial<GrowthPlan> = {}): PartitionGrowth {
         brokerPartitions = count;
         return Promise.resolve();
       },
-      boundsOf: () => Promise.resolve(new Map(highs.map((high, partition) => [partition, { low: lows[partition] ?? 0n, high }]))),
+      boundsOf: () => {
+        const bounds = (partition: number): PartitionBounds => ({ low: lows[partition] ?? 0n, high: highs[partition] ?? 0n });
+        return Promise.resolve(new Map(Array.from({ length: brokerPartitions }, (_, partition) => [partition, bounds(partition)])));
+      },
       storedOffsets: (group) => Promise.resolve(new Map((stored.get(group) ?? []).map((offset, partition) => [partition, offset]))),
     },
     clock: { now: () => now, monotonic: () => now, sleep },
@@ -187,4 +190,26 @@ it('tries again while broker or database is away', async () => {
   outbox.databaseTime = () => (failures-- > 0 ? Promise.reject(new TxboxError('DATABASE_UNAVAILABLE', 'away')) : database());
   expect(await grow()).toMatchObject({ partitions: 6 });
   expect(steps.filter(({ step }) => step === 'away')).toHaveLength(2);
+});
+
+it('guesses no end of a partition that the broker does not tell of for a while', async () => {
+  const all = highs;
+  let asked = 0;
+  const admin = {
+    createPartitions: () => Promise.resolve(),
+    boundsOf: () => {
+      asked += 1;
+      const told = asked < 4 ? all.slice(0, 1) : all;
+      return Promise.resolve(new Map(told.map((high, partition) => [partition, { low: 0n, high }])));
+    },
+    storedOffsets: () => Promise.resolve(new Map([[0, 10n]])),
+  };
+  brokerPartitions = 6;
+  const ended = new AbortController();
+  meanwhile = () => {
+    if (steps.some(({ step }) => step === 'consuming')) ended.abort();
+  };
+  const pin = await grow({}, { admin, signal: ended.signal });
+  expect(steps).toContainEqual(expect.objectContaining({ step: 'away', code: 'BROKER_UNAVAILABLE' }));
+  expect(pin).toMatchObject({ partitions: 2, switching: { offsets: [10n, 20n] } });
 });

@@ -5,10 +5,11 @@ import { conformanceSuite, type SuiteOptions } from './suite.ts';
 
 /**
  * - `unreachable`: the broker may be away.
+ * - `topic-admin`: tools may give a topic more partitions, and ask how far groups have come.
  * - `header-order`: headers of different names keep their order, too.
  * - `inspection`: there is something to look at (`Publisher.inspect`).
  */
-export type PublisherFeature = 'unreachable' | 'header-order' | 'inspection';
+export type PublisherFeature = 'unreachable' | 'topic-admin' | 'header-order' | 'inspection';
 
 /** A publisher, connected, and another way to look into its broker. */
 export interface PublisherBackend {
@@ -17,6 +18,8 @@ export interface PublisherBackend {
   createTopic(name: string, partitions: number): Promise<void>;
   /** Every record of the topic, lane by lane, not through this framework's source where another client can. */
   readAll(topic: string): Promise<Delivery[]>;
+  /** Stores the next offset that a group without members will read of a partition. */
+  commit?(group: string, topic: string, partition: number, nextOffset: number): Promise<void>;
   /** A publisher whose broker does not answer. */
   unreachable?(): Publisher;
   dispose(): Promise<void>;
@@ -146,6 +149,51 @@ export function publisherSuite(backend: string, make: () => Promise<PublisherBac
       await broker.publisher.publish({ topic, partition: 1, records: [sampleRecord('now')] });
       expect((await broker.readAll(topic)).map((delivery) => delivery.value?.toString())).toEqual(['now']);
     });
+
+    claim(
+      'gives a topic more partitions: the records that are there stay, and the new partitions take some',
+      async (broker) => {
+        const { publisher } = broker;
+        const topic = await newTopic(broker, 2);
+        const publish = async (partition: number, value: string): Promise<unknown> =>
+          await publisher.publish({ topic, partition, records: [sampleRecord(value)] });
+        expect((await publisher.describeTopic(topic)).partitions).toBe(2);
+        await publish(1, 'before');
+        await publisher.topicAdmin?.createPartitions(topic, 5);
+        await expect.poll(async () => (await publisher.describeTopic(topic)).partitions, { timeout: 20_000 }).toBe(5);
+        await publish(4, 'after');
+        await publish(1, 'again');
+        const read = await broker.readAll(topic);
+        expect(read.map(({ partition, value }) => [partition, String(value)])).toEqual([
+          [1, 'before'],
+          [1, 'again'],
+          [4, 'after'],
+        ]);
+        await expect(publisher.topicAdmin?.createPartitions(uniqueName('missing'), 3)).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
+      },
+      { needs: 'topic-admin', timeoutMs: 30_000 },
+    );
+
+    claim(
+      'says where partitions end, and how far a group has come',
+      async (broker) => {
+        const { publisher } = broker;
+        const { topicAdmin } = publisher;
+        const topic = await newTopic(broker, 3);
+        const group = uniqueName('group');
+        await publisher.publish({ topic, partition: 1, records: [sampleRecord('a'), sampleRecord('b')] });
+        const bounds = await topicAdmin?.boundsOf(topic);
+        expect([...(bounds ?? [])].sort(([a], [b]) => a - b)).toEqual([
+          [0, { low: 0n, high: 0n }],
+          [1, { low: 0n, high: 2n }],
+          [2, { low: 0n, high: 0n }],
+        ]);
+        expect(await topicAdmin?.storedOffsets(group, topic)).toEqual(new Map());
+        await broker.commit?.(group, topic, 1, 2);
+        expect(await topicAdmin?.storedOffsets(group, topic)).toEqual(new Map([[1, 2n]]));
+      },
+      { needs: 'topic-admin', timeoutMs: 30_000 },
+    );
 
     claim('refuses a partition that the topic does not have, and blames no record', async (broker) => {
       const topic = await newTopic(broker, 2);
