@@ -1,6 +1,14 @@
 import { defineEvent, rawCodec } from '@txbox/core';
 import { coreComponent, type Database, type EncodedMessage, encodeMessage, migrate, type SqlSession } from '@txbox/core/spi';
-import { type OutboxStore, outboxComponent, outboxStore, outboxWriter, type PendingRow, shardOf } from '@txbox/outbox/store';
+import {
+  type OutboxStore,
+  outboxComponent,
+  outboxStore,
+  outboxWriter,
+  type PageRequest,
+  type PendingRow,
+  shardOf,
+} from '@txbox/outbox/store';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type EmptyDatabase, emptyDatabase, SERVERS } from './server.ts';
 
@@ -67,6 +75,44 @@ describe.each(SERVERS)('the outbox on %s', (_name, variable, service) => {
     expect((await rows()).every((row) => row.payload?.length === 100)).toBe(true);
     expect(await rows()).toHaveLength(6);
     await session.release();
+  });
+
+  it('reads the tail of shards together as it reads each of them, and falls back where there is more', async () => {
+    const session = await database.session();
+    await writer.insert(session, messages(3));
+    const all = await rows();
+    const from = all[1]!.position;
+    const page = (shard: number, low: number, limit: number): PageRequest => ({ shard, low, start: low, limit, inlineBytes: 1_000 });
+    const others = [SHARD === 0 ? 1 : 0, SHARD === 15 ? 14 : 15];
+
+    const pages = await store.readPages([page(others[0]!, from - 1, 10), page(SHARD, from, 10)]);
+    expect(pages.map(({ shard }) => shard)).toEqual([others[0], SHARD]);
+    expect(pages.map(({ rows }) => rows)).toEqual([[], all.slice(1)]);
+    // Rows of shards that are not asked for count, and are not shown.
+    expect((await store.readPages([page(others[1]!, from, 10)]))[0]!.rows).toEqual([]);
+    // Two rows are as many as were expected at most, so there may be more.
+    expect((await store.readPages([page(SHARD, from, 2)]))[0]!.rows).toEqual(all.slice(1));
+    expect((await store.readPages([page(SHARD, from, 1)]))[0]!.rows).toEqual(all.slice(1, 2));
+    await session.release();
+  });
+
+  it('looks at rows that are not committed, near the low mark and far from it', async () => {
+    const slow = await database.session();
+    await writer.insert(slow, messages(1));
+    const [first] = await rows();
+    await slow.begin();
+    await writer.insert(slow, messages(2));
+    const from = first!.position + 1;
+    for (const distance of [1_000, 1_000_000]) {
+      const look = (shard: number, limit: number) => ({ shard, low: from, upTo: from + distance, limit });
+      expect(await store.dirtyPositions([look(SHARD, 1), look((SHARD + 1) % 16, 5), look(SHARD, 5)])).toEqual([
+        [from],
+        [],
+        [from, from + 1],
+      ]);
+    }
+    await slow.rollback();
+    await slow.release();
   });
 
   it('settles a range without touching a row in it that committed late and was never read', async () => {

@@ -8,10 +8,8 @@ import {
   type PublishRequest,
   type TopicAdmin,
   type TopicDescription,
-  type WireHeader,
-  type WireRecord,
 } from '@txbox/core/spi';
-import type { IHeaders, Message, Producer, RecordMetadata } from 'kafkajs';
+import type { Message, Producer, RecordMetadata } from 'kafkajs';
 import { ClientSlot, type NewClient } from '../client-slot.ts';
 import { shrunk, unproven } from '../kafka-errors.ts';
 import { inspectTopics } from '../kafka-inspection.ts';
@@ -19,6 +17,7 @@ import { type KafkaPublisherOptions, PUBLISHER_DEFAULTS, publisherRules, type Re
 import { CLIENT_RETRY, createClient, givesUpAfterMs, type Kafkajs, loadKafkajs } from '../kafkajs-client.ts';
 import { COMPRESSION_TYPES, codecReady } from '../kafkajs-codecs.ts';
 import { classify, isStaleClient, publishErrorOf, topicErrorOf, unavailable } from '../kafkajs-errors.ts';
+import { PartitionMessages } from '../kafkajs-messages.ts';
 import { Sockets } from '../kafkajs-sockets.ts';
 import { TopicDirectory } from '../kafkajs-topics.ts';
 import { refuseTooLarge } from '../record-size.ts';
@@ -98,8 +97,7 @@ class KafkajsPublisher implements Publisher {
 
   async publish({ topic, partition, records }: PublishRequest): Promise<PublishReceipt> {
     refuseTooLarge(records, this.maxRecordBytes, topic);
-    const messages = records.map((record) => toMessage(record, partition));
-    const answer = await this.#send(topic, messages);
+    const answer = await this.#send(topic, new PartitionMessages(records, partition));
     const receipt = receiptOf(answer, topic, partition);
     if (receipt) return receipt;
     // kafkajs resolves without having sent anything when it does not know the partition.
@@ -175,20 +173,4 @@ function receiptOf(answer: readonly RecordMetadata[], topic: string, partition: 
   if (only.topicName !== topic || only.partition !== partition || only.errorCode !== 0) return undefined;
   if (only.baseOffset === undefined || !/^\d+$/.test(only.baseOffset)) return undefined;
   return { topic, partition, baseOffset: BigInt(only.baseOffset) };
-}
-
-function toMessage({ key, value, headers }: WireRecord, partition: number): Message {
-  return { key, value, partition, headers: toHeaders(headers) };
-}
-
-/** kafkajs wants an object: values of one name keep their order, names do not keep theirs when one returns. */
-function toHeaders(headers: readonly WireHeader[]): IHeaders {
-  const grouped: Record<string, Buffer | Buffer[]> = Object.create(null);
-  for (const [name, value] of headers) {
-    const known = grouped[name];
-    if (known === undefined) grouped[name] = value;
-    else if (Array.isArray(known)) known.push(value);
-    else grouped[name] = [known, value];
-  }
-  return grouped;
 }

@@ -18,6 +18,20 @@ const COMPACT = -2;
 const PARKED_KEY = -1;
 /** So many parked keys are listed beside the pages; where there are more, each row looks its key up. */
 const LISTED_KEYS = 200;
+/** Low marks further apart than this are not read from in one range of positions. */
+const TAIL_POSITIONS = 10_000;
+/** A look at no more positions than these lists all that are there. */
+const LOOK_POSITIONS = 5_000;
+/** After a tail that was longer than expected so many reads do without one. */
+const READS_WITHOUT_TAIL = 16;
+
+/** A shard, and the positions of it to look at. */
+interface DirtyRequest {
+  readonly shard: number;
+  readonly low: number;
+  readonly upTo: number;
+  readonly limit: number;
+}
 
 /** Reading without locks (P-R1). */
 export class SqlOutboxReader implements OutboxReader {
@@ -29,6 +43,8 @@ export class SqlOutboxReader implements OutboxReader {
   #manyParked = false;
   /** Whether the last pages saw parked keys: which rows have one, a block of heads does not say. */
   #headsInFull = false;
+  #readsWithoutTail = 0;
+  #mariadb: boolean | undefined;
 
   constructor(database: Database, tables: TableNames) {
     this.#database = database;
@@ -38,6 +54,8 @@ export class SqlOutboxReader implements OutboxReader {
 
   async readPages(requests: readonly PageRequest[]): Promise<Page[]> {
     if (requests.length === 0) return [];
+    const tail = await this.#readTail(requests);
+    if (tail) return tail;
     for (;;) {
       const compact = !this.#headsInFull && this.#database.dialect.name !== 'sqlite';
       const found = await this.#readOnce(requests, compact);
@@ -56,6 +74,52 @@ export class SqlOutboxReader implements OutboxReader {
       this.#largeSeen = pages.some((page) => page.rows.some((row) => row.payload === null));
       return pages;
     }
+  }
+
+  /**
+   * All shards in one range of positions, where little is expected: reading a shard to its end, MariaDB goes on through the
+   * deleted rows of the next ones until it meets one that is there, and an old snapshot keeps all of them. MySQL stops in time.
+   * `undefined` where more was found, or is to be expected. Again one statement (P-R2, P-R9).
+   */
+  async #readTail(requests: readonly PageRequest[]): Promise<Page[] | undefined> {
+    if (this.#largeSeen || this.#manyParked || !isTail(requests) || !(await this.#isMariadb())) return undefined;
+    if (this.#readsWithoutTail > 0) {
+      this.#readsWithoutTail -= 1;
+      return undefined;
+    }
+    const most = requests.reduce((sum, { limit }) => sum + limit, 0);
+    const { dialect } = this.#database;
+    const { payload } = withSmallRows(this.#table);
+    const parts = [
+      dialect.unionPart(
+        `SELECT v.shard AS page, o.position, o.id, o.topic, o.message_key, o.bytes, o.sequence, o.headers, ${payload} AS payload, o.created_at ` +
+          `FROM (SELECT shard, position FROM ${this.#table} FORCE INDEX (position) WHERE position >= ? LIMIT ${wholeNumber(most)}) v ` +
+          // Those of other relays only count.
+          `LEFT JOIN ${this.#table} o ON o.shard = v.shard AND o.position = v.position AND v.shard IN (${requests.map(() => '?').join(', ')})`,
+      ),
+      dialect.unionPart(
+        `SELECT ${PARKED_KEY}, 0, id, topic, message_key, 0, NULL, NULL, NULL, NULL FROM ${this.#parkedKeys} ` +
+          `WHERE scope = ? AND message_key IS NOT NULL LIMIT ${LISTED_KEYS + 1}`,
+      ),
+    ];
+    const inlineBytes = Math.min(...requests.map((request) => request.inlineBytes));
+    const lows = requests.map(({ low }) => low);
+    const pageOfShard = new Map(requests.map(({ shard }, index) => [shard, index]));
+    const found = await this.#query(parts.join(' UNION ALL '), [inlineBytes, Math.min(...lows), ...pageOfShard.keys(), RELAY_SCOPE]);
+    const listed = found.filter((row) => row[0] === PARKED_KEY);
+    if (listed.length > LISTED_KEYS || found.length - listed.length >= most) {
+      this.#readsWithoutTail = READS_WITHOUT_TAIL;
+      return undefined;
+    }
+    const rows = found.flatMap((row) => {
+      const page = row[0] === PARKED_KEY ? undefined : pageOfShard.get(row[0] as number);
+      return page === undefined || (row[1] as number) < (lows[page] as number) ? [] : [[page, ...row.slice(1)]];
+    });
+    rows.sort((a, b) => (a[1] as number) - (b[1] as number));
+    const pages = pagesOf(requests, rows, listed);
+    this.#headsInFull = listed.length > 0;
+    this.#largeSeen = pages.some((page) => page.rows.some((row) => row.payload === null));
+    return pages;
   }
 
   /** One statement, so that a snapshot that shows a row also shows whether its key is parked (P-R9). */
@@ -129,8 +193,11 @@ export class SqlOutboxReader implements OutboxReader {
     return Number(row?.[0] ?? 0);
   }
 
-  async dirtyPositions(requests: readonly { shard: number; low: number; upTo: number; limit: number }[]): Promise<number[][]> {
+  async dirtyPositions(requests: readonly DirtyRequest[]): Promise<number[][]> {
     if (requests.length === 0) return [];
+    const from = Math.min(...requests.map(({ low }) => low));
+    const to = Math.max(...requests.map(({ upTo }) => upTo));
+    if (to - from <= LOOK_POSITIONS && (await this.#isMariadb())) return await this.#dirtyTail(requests, from, to);
     const parts = requests.map(({ limit }, index) =>
       this.#database.dialect.unionPart(
         `SELECT ${index} AS page, position FROM ${this.#table} WHERE shard = ? AND position >= ? AND position <= ? ORDER BY position LIMIT ${wholeNumber(limit)}`,
@@ -143,6 +210,28 @@ export class SqlOutboxReader implements OutboxReader {
     return positions;
   }
 
+  /** The same, through all shards at once: see `#readTail`. */
+  async #dirtyTail(requests: readonly DirtyRequest[], from: number, to: number): Promise<number[][]> {
+    const found = await this.#query(
+      `SELECT shard, position FROM ${this.#table} FORCE INDEX (position) WHERE position >= ? AND position <= ? ORDER BY position`,
+      [from, to],
+      true,
+    );
+    const positions = new Map<number, number[]>(requests.map(({ shard }) => [shard, []]));
+    for (const [shard, position] of found) positions.get(shard as number)?.push(position as number);
+    return requests.map(({ shard, low, upTo, limit }) =>
+      (positions.get(shard) ?? []).filter((position) => position >= low && position <= upTo).slice(0, limit),
+    );
+  }
+
+  async #isMariadb(): Promise<boolean> {
+    if (this.#mariadb === undefined) {
+      const mysql = this.#database.dialect.name === 'mysql';
+      this.#mariadb = mysql && /mariadb/i.test(String((await this.#query('SELECT VERSION()'))[0]?.[0]));
+    }
+    return this.#mariadb;
+  }
+
   async #query(sql: string, values: readonly SqlValue[] = [], dirty = false): Promise<SqlRow[]> {
     const session = await this.#database.session({ dirty });
     try {
@@ -151,6 +240,17 @@ export class SqlOutboxReader implements OutboxReader {
       await session.release();
     }
   }
+}
+
+/** True when nothing is asked for but what follows low marks that have risen and are near each other. */
+function isTail(requests: readonly PageRequest[]): boolean {
+  const lows = requests.map(({ low }) => low);
+  const shards = new Set(requests.map(({ shard }) => shard));
+  return (
+    shards.size === requests.length &&
+    requests.every(({ low, start }) => low > 0 && low === start) &&
+    Math.max(...lows) - Math.min(...lows) <= TAIL_POSITIONS
+  );
 }
 
 /** One placeholder: the largest payload to read. Cheapest, but InnoDB fetches what it then leaves out: 200 rows of 900 kB take half a second. */
