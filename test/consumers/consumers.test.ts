@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { command, FreshProject, NODES, onNode, ROOT, readJson } from './fresh-project.ts';
 
-const CLIENTS = ['@types/better-sqlite3', 'better-sqlite3', 'kafkajs', 'mysql2', 'reflect-metadata', 'typeorm', '@types/node'];
+const CLIENTS = [
+  '@opentelemetry/api',
+  '@types/better-sqlite3',
+  'better-sqlite3',
+  'kafkajs',
+  'mysql2',
+  'reflect-metadata',
+  'typeorm',
+  '@types/node',
+];
 /** It defines tests, so only Vitest can load it. */
 const ONLY_IN_VITEST = ['@txbox/testing/conformance'];
 const FORMATS = ['esm', 'cjs'] as const;
@@ -67,7 +76,7 @@ describe('packed packages', () => {
 function entries(): string[] {
   return PACKAGES.flatMap((name) => {
     const { exports } = readJson(join(ROOT, 'packages', name, 'package.json')) as { exports: Record<string, unknown> };
-    const keys = Object.keys(exports).filter((key) => key !== './package.json');
+    const keys = Object.keys(exports).filter((key) => !key.endsWith('.json'));
     return keys.map((key) => `@txbox/${name}${key.slice(1)}`);
   }).filter((entry) => !ONLY_IN_VITEST.includes(entry));
 }

@@ -44,7 +44,7 @@ describe('a decorator', () => {
     [() => Publishes('order.placed' as never), 'EVENT_INVALID', 'got "order.placed"'],
     [() => Publishes(Placed, { id: 'a' } as never), 'DECORATOR_MISUSE', '@Publishes(order.placed)', 'function', 'got object'],
     [() => PublishesEach(Placed, undefined as never), 'DECORATOR_MISUSE', 'got undefined'],
-    [() => Publishes(Placed, undefined, { om: 'x' } as never), 'OPTIONS_INVALID', 'unknown option om (known: on)'],
+    [() => Publishes(Placed, undefined, { om: 'x' } as never), 'OPTIONS_INVALID', 'unknown option om, did you mean on? (known: on)'],
     [() => Transactional({ isolation: 'x' } as never), 'OPTIONS_INVALID', 'unknown option isolation'],
   ])('is checked where it stands: %#', (decorate, code, ...parts) => {
     expect(decorate).toThrow(thrown(code, ...parts));
