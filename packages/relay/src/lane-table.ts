@@ -88,6 +88,16 @@ export class LaneTable implements LaneRouter {
     return this.#filled;
   }
 
+  /** Rows of each shard that wait to be sent in lanes that move, unanswered ones not among them. */
+  waiting(shards: Iterable<number>): Map<number, number> {
+    const waiting = new Map(Array.from(shards, (shard) => [shard, 0]));
+    for (const lane of this.#filled) {
+      if (lane.size === lane.inFlight || this.#stuck.has(lane)) continue;
+      for (const [shard, rows] of waiting) waiting.set(shard, rows + lane.sizeOf(shard) - lane.inFlightOf(shard));
+    }
+    return waiting;
+  }
+
   get topics(): Iterable<TopicLanes> {
     return this.#topics.values();
   }

@@ -68,6 +68,8 @@ export class Lane<Row extends LaneRow> {
   /** Rows were left out of memory that may be published: which of those that come they are is not known any more. */
   #doubt = false;
   readonly #ofShard: number[] = [];
+  /** Rows of each shard in the newest request. */
+  #inFlightOfShard: number[] = [];
 
   /** Consecutive failures of what stands at the front. */
   attempts = 0;
@@ -112,6 +114,11 @@ export class Lane<Row extends LaneRow> {
     return this.#ofShard[shard] ?? 0;
   }
 
+  /** Rows of one shard in the unanswered request. */
+  inFlightOf(shard: number): number {
+    return this.#inFlight === 0 ? 0 : (this.#inFlightOfShard[shard] ?? 0);
+  }
+
   enqueue(row: Row): void {
     row.mayBePublished ||= this.#doubt;
     this.#rows.push(row);
@@ -132,6 +139,8 @@ export class Lane<Row extends LaneRow> {
     this.sentAt = now;
     const rows = this.#rows.slice(this.#head, this.#head + this.#inFlight);
     this.#inFlightBytes = rows.reduce((sum, row) => sum + row.bytes, 0);
+    this.#inFlightOfShard = [];
+    for (const { shard } of rows) this.#inFlightOfShard[shard] = (this.#inFlightOfShard[shard] ?? 0) + 1;
     return rows;
   }
 

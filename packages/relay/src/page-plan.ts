@@ -4,8 +4,11 @@ export interface ShardNeed {
   readonly due: boolean;
   /** The last page was full. */
   readonly more: boolean;
-  /** Rows in memory that are not acknowledged, without those of lanes that do not move. */
-  readonly moving: number;
+  /**
+   * Rows in memory that wait to be sent, without those of lanes that do not move. Unanswered requests do not count: while they
+   * are under way what follows them must be read, or reading and sending take turns.
+   */
+  readonly waiting: number;
 }
 
 /** Bounds of one read. */
@@ -43,7 +46,7 @@ const LEAST_INLINE_BYTES = 1_024;
 export function planRead(needs: readonly ShardNeed[], budget: ReadBudget): ReadPlan | undefined {
   if (budget.freeRows <= 0 || budget.freeBytes <= 0) return undefined;
   const page = pageSize(needs, budget.pageRows);
-  const wanted = needs.flatMap((need, index) => ((need.more ? need.moving < page / 2 : need.due) ? [index] : []));
+  const wanted = needs.flatMap((need, index) => ((need.more ? need.waiting < page / 2 : need.due) ? [index] : []));
   // At least a row of each.
   const shards = wanted.slice(0, budget.freeRows);
   if (shards.length === 0) return undefined;
@@ -61,7 +64,7 @@ export function planRead(needs: readonly ShardNeed[], budget: ReadBudget): ReadP
 /** True when a shard with a backlog is about to run dry. Pure. */
 export function isHungry(needs: readonly ShardNeed[], pageRows: number): boolean {
   const page = pageSize(needs, pageRows);
-  return needs.some((need) => need.more && need.moving < page / 2);
+  return needs.some((need) => need.more && need.waiting < page / 2);
 }
 
 function pageSize(needs: readonly ShardNeed[], pageRows: number): number {

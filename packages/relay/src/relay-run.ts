@@ -30,8 +30,8 @@ const STUCK_AFTER_MS = 2_000;
 const SWEEP_MS = 5_000;
 /** Most bytes of unanswered requests, of each of the two kinds: those that wait, and all others. */
 const MAX_IN_FLIGHT_BYTES = 16_777_216;
-/** Shards that are settled side by side: while one waits for its commit, the other works. */
-const SETTLERS = 2;
+/** Shards that are settled side by side. With two, the rows that waited to be settled filled the memory, and reading waited for room. */
+const SETTLERS = 4;
 /** A failed pass of a loop is tried again after so long. */
 const LOOP_BACKOFF = { baseMs: 100, capMs: 2_000 };
 

@@ -274,13 +274,14 @@ export class ShardLoop {
   }
 
   #needs(poll: boolean): ShardNeed[] {
-    const stuck = [...this.#plan.lanes.stuck];
-    const allStuck = stuck.length > 0 && stuck.length === this.#plan.lanes.filled.size;
+    const { stuck, filled } = this.#plan.lanes;
+    const allStuck = stuck.size > 0 && stuck.size === filled.size;
+    const waiting = this.#plan.lanes.waiting(this.#queues.keys());
     return [...this.#queues.values()].map((queue) => ({
       due: poll || this.#due.has(queue.shard),
       // While nothing moves at all, reading past it is not worth more than a poll's pace.
       more: queue.more && (!allStuck || poll || this.#due.has(queue.shard)),
-      moving: queue.unsent - stuck.reduce((sum, lane) => sum + lane.sizeOf(queue.shard), 0),
+      waiting: waiting.get(queue.shard) ?? 0,
     }));
   }
 

@@ -91,7 +91,6 @@ export class ShardQueue {
   /** Pages asked for under an older generation are void. */
   #generation = 0;
   #heldBytes = 0;
-  #unsent = 0;
   /** The last page was full: there is more. */
   more = false;
   /** False when the relay gave the shard up; rows on their way still end, new ones are not read. */
@@ -123,11 +122,6 @@ export class ShardQueue {
   holdsUpTo(position: number): boolean {
     for (const at of this.#rows.keys()) if (at <= position) return true;
     return false;
-  }
-
-  /** Rows in memory that are not acknowledged. */
-  get unsent(): number {
-    return this.#unsent;
   }
 
   get acknowledged(): number {
@@ -260,7 +254,6 @@ export class ShardQueue {
 
   acknowledge(row: QueuedRow, now: number): void {
     row.acknowledged = true;
-    if (this.#rows.get(row.row.position) === row) this.#unsent -= 1;
     if (this.#acknowledged.length === 0) this.#acknowledgedAt = now;
     this.#acknowledged.push(row);
   }
@@ -327,7 +320,6 @@ export class ShardQueue {
     const queued = new QueuedRow(row, this);
     this.#rows.set(row.position, queued);
     this.#heldBytes += queued.heldBytes;
-    this.#unsent += 1;
     router.enqueue(lane, queued);
     return 1;
   }
@@ -377,7 +369,6 @@ export class ShardQueue {
     if (this.#rows.get(row.row.position) !== row) return;
     this.#rows.delete(row.row.position);
     this.#heldBytes -= row.heldBytes;
-    if (!row.acknowledged) this.#unsent -= 1;
   }
 }
 

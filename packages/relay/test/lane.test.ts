@@ -60,3 +60,14 @@ it('does not forget that a row may be published when it leaves memory and comes 
   lane.enqueue(fresh);
   expect(fresh.mayBePublished).toBe(false);
 });
+
+it('tells the rows of a shard that are under way from those that wait', () => {
+  const lane = laneOf(12);
+  expect(lane.next(0, ROOM)).toHaveLength(10);
+  expect([lane.sizeOf(0), lane.inFlightOf(0), lane.inFlightOf(1)]).toEqual([12, 10, 0]);
+  lane.fail(UNKNOWN, 0);
+  expect(lane.inFlightOf(0)).toBe(0);
+  lane.next(100, ROOM);
+  lane.acknowledge();
+  expect([lane.sizeOf(0), lane.inFlightOf(0)]).toEqual([2, 0]);
+});
