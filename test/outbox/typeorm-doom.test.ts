@@ -1,9 +1,9 @@
 import type { Connection } from 'mysql2/promise';
 import type { EntityManager } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { LANES, Placed, type Service, startService, untilWaiting } from './lane.ts';
+import { FEW_LANES, Placed, type Service, startService, untilWaiting } from './lane.ts';
 
-describe.each(LANES)('%s', (_name, server, typeorm) => {
+describe.each(FEW_LANES)('%s', (_name, server, typeorm) => {
   let service: Service;
   let other: Connection;
   beforeAll(async () => {
@@ -222,7 +222,7 @@ describe.each(LANES)('%s', (_name, server, typeorm) => {
   });
 });
 
-describe.each(LANES)('settings of sessions on %s', (_name, server, typeorm) => {
+describe.each(FEW_LANES)('settings of sessions on %s', (_name, server, typeorm) => {
   it("goes on after a lock time-out with onLockTimeout: 'continue', where only the statement was undone", async () => {
     const service = await startService(server, typeorm, { outbox: { onLockTimeout: 'continue' } });
     const { outbox, database } = service;

@@ -1,7 +1,7 @@
 import { createOutbox, type TypeormOutbox } from '@txbox/outbox/typeorm';
 import type { EntityManager, Repository } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { LANES, type Service, startService } from './lane.ts';
+import { FEW_LANES, type Service, startService } from './lane.ts';
 import { type Author, type Book, contentsOf, libraryEntities, type Review, resetLibrary, type Tag, type TreeNode } from './library.ts';
 
 const PRELOAD = 'preload and merge';
@@ -188,7 +188,7 @@ const MODES = ['join', 'refuse', 'ignore'] as const;
 /** Managers that take part in the open transaction, whatever the mode. */
 const OURS = ['tx.manager', 'outbox.manager'] as const;
 
-describe.each(LANES)('%s', (_name, server, typeorm) => {
+describe.each(FEW_LANES)('%s', (_name, server, typeorm) => {
   let service: Service;
   beforeAll(async () => {
     const type = server[0].startsWith('MariaDB') ? 'mariadb' : 'mysql';
