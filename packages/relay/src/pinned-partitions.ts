@@ -28,8 +28,8 @@ export function switchingText({ topic, partitions, switching }: TopicPin): strin
   );
 }
 
-/** A count is used for so long, less than whoever changes it waits at least (P-R12). */
-const TRUSTED_MS = 10_000;
+/** Dead letters and replays use a count for so long, and whoever changes it waits at least as long (P-R12). */
+export const TRUSTED_COUNT_MS = 10_000;
 
 /** A pinned count and until when (monotonic) records may be sent by it. */
 export interface TrustedCount {
@@ -56,7 +56,7 @@ export class PinnedCounts {
     const now = this.#clock.monotonic();
     if (known && now < known.until) return known;
     const { partitions } = await pinnedTopic(this.#publisher, this.#pins, topic);
-    const count = { partitions, until: now + TRUSTED_MS };
+    const count = { partitions, until: now + TRUSTED_COUNT_MS };
     this.#known.set(topic, count);
     return count;
   }

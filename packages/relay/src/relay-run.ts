@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
-import { type OutboxStore, outboxStore, RELAY_SCOPE, type RowHead } from '@txbox/outbox/store';
+import { type OutboxStore, outboxStore, RELAY_SCOPE, type RowHead, type TopicPins } from '@txbox/outbox/store';
 import { BrokerProbe } from './broker-probe.ts';
 import { watchOwnEventLoop } from './event-loop-watch.ts';
 import { FollowerMover } from './follower-mover.ts';
@@ -69,6 +69,7 @@ export class RelayRun {
   readonly #wake: WakeListener;
   readonly #sessions: readonly KeptSessions[];
   readonly #leaseSessions: KeptSessions;
+  readonly #pins: TopicPins;
   readonly #tables: string;
   readonly #database: Database;
   readonly #knownTopics: readonly string[];
@@ -100,6 +101,7 @@ export class RelayRun {
     const readSessions = new KeptSessions(database, { now, staleAfterMs, onLost: () => this.#reading.restart() });
     const settleSessions = Array.from({ length: SETTLERS }, () => new KeptSessions(database, { now, staleAfterMs }));
     this.#leaseSessions = new KeptSessions(database, { now, staleAfterMs });
+    this.#pins = outboxStore(this.#leaseSessions, { tablePrefix });
     const parkSessions = new KeptSessions(database, { now, staleAfterMs });
     const maintenanceSessions = new KeptSessions(database, { now, staleAfterMs });
     this.#sessions = [readSessions, ...settleSessions, parkSessions, maintenanceSessions, this.#leaseSessions];
@@ -397,7 +399,7 @@ export class RelayRun {
 
   /** P-R12: topics that are being given more partitions are held; those that were go by their new count. */
   async #learnPins(): Promise<void> {
-    const pins = await outboxStore(this.#leaseSessions, { tablePrefix: this.#tables }).pins();
+    const pins = await this.#pins.pins();
     const { logger } = this.#options;
     for (const { topic, switching } of this.lanes.learnPins(pins)) {
       if (switching) {

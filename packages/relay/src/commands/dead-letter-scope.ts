@@ -1,18 +1,15 @@
 import {
   type CommandContext,
   type CommandOption,
-  checkSchema,
   coreComponent,
-  type Database,
   type DeadLetterHead,
   type DeadLetterStore,
-  databaseSection,
   deadLetterStore,
+  type MigrationComponent,
   messageIdFromBytes,
-  openDatabase,
-  TxboxError,
 } from '@txbox/core/spi';
 import { archiveRedriven, RELAY_SCOPE } from '@txbox/outbox/store';
+import { type ServiceDatabase, withServiceDatabase } from './service-database.ts';
 
 /** Whose dead letters a command is about. */
 export const SCOPE_OPTIONS: Readonly<Record<string, CommandOption>> = {
@@ -23,31 +20,21 @@ export const SCOPE_OPTIONS: Readonly<Record<string, CommandOption>> = {
 export const NOTHING_MATCHES = 'no dead letter matches: txbox dead-letters list shows what there is';
 
 /** Where the dead letters of a command lie. */
-export interface DeadLetterScope {
-  readonly database: Database;
+export interface DeadLetterScope extends ServiceDatabase {
   readonly letters: DeadLetterStore;
-  readonly tablePrefix: { readonly tablePrefix?: string };
 }
 
-/** Opens the database, works, closes it. Rejects with `CONFIG_INVALID`, `DATABASE_UNAVAILABLE` and what the schema lacks. */
-export async function withDeadLetters<T>({ config }: CommandContext, work: (scope: DeadLetterScope) => Promise<T>): Promise<T> {
-  const section = databaseSection(config, 'database');
-  if (!section) throw new TxboxError('CONFIG_INVALID', 'Configuration: dead-letters needs database.url, the database of the service.');
-  const database = await openDatabase({ url: section.url });
-  try {
-    const session = await database.session();
-    try {
-      await checkSchema(session, coreComponent, section.tablePrefix);
-    } finally {
-      await session.release();
-    }
-    const tablePrefix = section.tablePrefix === undefined ? {} : { tablePrefix: section.tablePrefix };
-    const archive = (config as { relay?: { archive?: unknown } }).relay?.archive ?? false;
-    const onRedriven = archive !== false ? archiveRedriven(section.tablePrefix) : undefined;
-    return await work({ database, letters: deadLetterStore(database, RELAY_SCOPE, section.tablePrefix, onRedriven), tablePrefix });
-  } finally {
-    await database.close();
-  }
+/** Opens the database, works, closes it. Rejects like {@link withServiceDatabase}. */
+export async function withDeadLetters<T>(
+  context: CommandContext,
+  work: (scope: DeadLetterScope) => Promise<T>,
+  components: readonly MigrationComponent[] = [coreComponent],
+): Promise<T> {
+  return await withServiceDatabase(context, 'dead-letters', components, async ({ database, tablePrefix }) => {
+    const archive = (context.config as { relay?: { archive?: unknown } }).relay?.archive ?? false;
+    const onRedriven = archive !== false ? archiveRedriven(tablePrefix.tablePrefix) : undefined;
+    return await work({ database, letters: deadLetterStore(database, RELAY_SCOPE, tablePrefix.tablePrefix, onRedriven), tablePrefix });
+  });
 }
 
 /** A dead letter as JSON. */

@@ -1,7 +1,7 @@
 import {
   type CommandContext,
   type CommandOption,
-  checkSchema,
+  coreComponent,
   type DeadLetterHead,
   messageIdFromBytes,
   type Publisher,
@@ -44,38 +44,36 @@ export async function withDeadLetterSending(
   const dryRun = options['dry-run'] === true;
   const actor = actorOf(options['actor']);
   const publisher = await context.publisher();
-  return await withDeadLetters(context, async (scope) => {
-    const session = await scope.database.session();
-    try {
-      await checkSchema(session, outboxComponent, scope.tablePrefix.tablePrefix);
-    } finally {
-      await session.release();
-    }
-    let sent = 0;
-    let reportedAt = systemClock.monotonic();
-    const sender = new LetterSender({
-      letters: scope.letters,
-      publisher,
-      pins: outboxStore(scope.database, scope.tablePrefix),
-      clock: systemClock,
-      random: Math.random,
-      actor,
-      force,
-      signal,
-      onSent: (letters: readonly DeadLetterHead[]) => {
-        sent += letters.length;
-        if (systemClock.monotonic() - reportedAt < REPORT_MS) return;
-        reportedAt = systemClock.monotonic();
-        output.progress(`dead letters: published ${sent}`);
-      },
-    });
-    try {
-      if (!dryRun) await publisher.connect();
-      return await work({ ...scope, publisher, sender, actor, dryRun });
-    } finally {
-      await publisher.close();
-    }
-  });
+  return await withDeadLetters(
+    context,
+    async (scope) => {
+      let sent = 0;
+      let reportedAt = systemClock.monotonic();
+      const sender = new LetterSender({
+        letters: scope.letters,
+        publisher,
+        pins: outboxStore(scope.database, scope.tablePrefix),
+        clock: systemClock,
+        random: Math.random,
+        actor,
+        force,
+        signal,
+        onSent: (letters: readonly DeadLetterHead[]) => {
+          sent += letters.length;
+          if (systemClock.monotonic() - reportedAt < REPORT_MS) return;
+          reportedAt = systemClock.monotonic();
+          output.progress(`dead letters: published ${sent}`);
+        },
+      });
+      try {
+        if (!dryRun) await publisher.connect();
+        return await work({ ...scope, publisher, sender, actor, dryRun });
+      } finally {
+        await publisher.close();
+      }
+    },
+    [coreComponent, outboxComponent],
+  );
 }
 
 /** What stays, as JSON. */

@@ -58,6 +58,11 @@ export class GivenOptions {
     return given({ id: this.#id(), topic: this.text('topic'), key: this.#key(), type: this.text('type') });
   }
 
+  /** A rule across options that is broken, in words. */
+  problem(text: string): void {
+    this.#problems.push(text);
+  }
+
   /** Throws `OPTIONS_INVALID` with all problems. */
   refuse(): void {
     const problems = this.#problems;

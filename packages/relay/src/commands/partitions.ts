@@ -2,10 +2,7 @@ import {
   type Command,
   type CommandContext,
   type CommandOption,
-  checkSchema,
   coreComponent,
-  databaseSection,
-  openDatabase,
   type Publisher,
   systemClock,
   TxboxError,
@@ -13,16 +10,16 @@ import {
 import { type OutboxStore, outboxComponent, outboxStore, type TopicPin } from '@txbox/outbox/store';
 import { describeError } from '../foreign-error.ts';
 import { type GroupLag, type GrowthLook, type GrowthStep, type GrowthWish, PartitionGrowth } from '../partitions/growth.ts';
+import { TRUSTED_COUNT_MS } from '../pinned-partitions.ts';
 import { ACTOR_OPTION, actorOf } from './actor.ts';
 import { counted } from './counted.ts';
 import { GivenOptions, given } from './given-options.ts';
-import { relayOptionsOf } from './relay-configuration.ts';
+import { leaseTtlMsOf } from './relay-configuration.ts';
+import { withServiceDatabase } from './service-database.ts';
 
 const JSON_OPTION: CommandOption = { type: 'boolean', description: 'print one JSON object' };
 /** How often a long work says how far it is. */
 const REPORT_MS = 1_000;
-/** No one trusts a pin for longer than its leases, nor dead letters and replays for longer than this (pinned-partitions.ts). */
-const LEAST_SETTLE_MS = 10_000;
 /** Where a publisher does not say how long it tries. */
 const GIVES_UP_AFTER_MS = 60_000;
 const MOST_PARTITIONS = 100_000;
@@ -70,7 +67,6 @@ export const partitionsGrowCommand: Command = {
     const { options, output } = context;
     const wish = wishOf(context);
     const actor = actorOf(options['actor']);
-    const { leaseTtlMs = 0 } = await relayOptionsOf(context);
     return await withPins(context, 'partitions grow', async ({ pins, publisher }) => {
       const admin = publisher.topicAdmin;
       if (!admin) {
@@ -80,7 +76,7 @@ export const partitionsGrowCommand: Command = {
         );
       }
       const givesUpAfterMs = (await publisher.inspect?.([]))?.givesUpAfterMs ?? GIVES_UP_AFTER_MS;
-      const settleMs = Math.max(leaseTtlMs, LEAST_SETTLE_MS) + givesUpAfterMs;
+      const settleMs = Math.max(leaseTtlMsOf(context), TRUSTED_COUNT_MS) + givesUpAfterMs;
       const onProgress = reporter(context);
       const growth = new PartitionGrowth({
         pins,
@@ -118,17 +114,15 @@ function wishOf(context: CommandContext): GrowthWish {
   const topic = options.text('topic');
   const partitions = options.wholeNumber('to', 1, MOST_PARTITIONS);
   const named = options.text('groups')?.split(',');
-  options.refuse();
   const [withGroups, withoutGroups] = [named !== undefined, context.options['without-groups'] === true];
-  const problems: string[] = [];
-  if (topic === undefined) problems.push('--topic must name the topic');
+  if (context.options['topic'] === undefined) options.problem('--topic must name the topic');
   if (named?.some((group) => group.trim() === ''))
-    problems.push(`--groups must be names separated by commas, got ${JSON.stringify(named.join(','))}`);
-  if (withGroups && withoutGroups) problems.push('--groups and --without-groups exclude each other');
+    options.problem(`--groups must be names separated by commas, got ${JSON.stringify(named.join(','))}`);
+  if (withGroups && withoutGroups) options.problem('--groups and --without-groups exclude each other');
   const cancels = context.options['cancel'] === true;
-  if (cancels && (partitions !== undefined || withGroups || withoutGroups || context.options['create'] === true))
-    problems.push('--cancel goes with --topic alone');
-  if (problems.length > 0) throw new TxboxError('OPTIONS_INVALID', `${problems.join('; ')}.`, { details: { problems } });
+  if (cancels && (context.options['to'] !== undefined || withGroups || withoutGroups || context.options['create'] === true))
+    options.problem('--cancel goes with --topic alone');
+  options.refuse();
   const groups = named ? [...new Set(named.map((group) => group.trim()))] : withoutGroups ? [] : undefined;
   return { topic: topic as string, create: context.options['create'] === true, ...given({ partitions, groups }) };
 }
@@ -139,26 +133,15 @@ interface Opened {
 }
 
 async function withPins(context: CommandContext, command: string, work: (opened: Opened) => Promise<number>): Promise<number> {
-  const section = databaseSection(context.config, 'database');
-  if (!section) throw new TxboxError('CONFIG_INVALID', `Configuration: ${command} needs database.url, the database of the service.`);
-  const database = await openDatabase({ url: section.url });
-  try {
-    const session = await database.session();
-    try {
-      for (const component of [coreComponent, outboxComponent]) await checkSchema(session, component, section.tablePrefix);
-    } finally {
-      await session.release();
-    }
+  return await withServiceDatabase(context, command, [coreComponent, outboxComponent], async ({ database, tablePrefix }) => {
     const publisher = await context.publisher();
     try {
       await publisher.connect();
-      return await work({ pins: outboxStore(database, given({ tablePrefix: section.tablePrefix })), publisher });
+      return await work({ pins: outboxStore(database, tablePrefix), publisher });
     } finally {
       await publisher.close();
     }
-  } finally {
-    await database.close();
-  }
+  });
 }
 
 /** A number, or why there is none. */

@@ -1,6 +1,6 @@
 import { type CommandContext, checkOptions, databaseSection, integerWithin, type OptionChecks, TxboxError } from '@txbox/core/spi';
 import { HTTP_SECTION, type HttpOptions } from '../http/http-options.ts';
-import { DEFAULT_GRACE_MS, RELAY_SECTION, type RelayOptions, type RelaySettings } from '../relay-options.ts';
+import { DEFAULT_GRACE_MS, DEFAULT_LEASE_TTL_MS, RELAY_SECTION, type RelayOptions, type RelaySettings } from '../relay-options.ts';
 
 /** How the process of a relay starts and ends; the section `sidecar` of a configuration. */
 export interface SidecarOptions {
@@ -52,4 +52,10 @@ export function sidecarOptionsOf(context: Pick<CommandContext, 'config'>): Reado
 function sectionOf<T extends object>({ config }: Pick<CommandContext, 'config'>, name: string, checks: OptionChecks<T>): Readonly<T> {
   const given = (config as Readonly<Record<string, unknown>>)[name] ?? {};
   return checkOptions<T>(`Configuration, section ${name}`, given, { ...checks, code: 'CONFIG_INVALID' });
+}
+
+/** For how long the relays of this configuration hold a lease, milliseconds. */
+export function leaseTtlMsOf({ config }: Pick<CommandContext, 'config'>): number {
+  const ttlMs = (config as { relay?: { leaseTtlMs?: unknown } }).relay?.leaseTtlMs;
+  return typeof ttlMs === 'number' ? ttlMs : DEFAULT_LEASE_TTL_MS;
 }

@@ -1,7 +1,8 @@
-import { type Command, databaseSection, openDatabase, TxboxError } from '@txbox/core/spi';
+import type { Command } from '@txbox/core/spi';
 import { inspectRelays, type RelayInspection } from '../relay-inspection.ts';
-import { DEFAULT_LEASE_TTL_MS } from '../relay-options.ts';
 import { counted } from './counted.ts';
+import { leaseTtlMsOf } from './relay-configuration.ts';
+import { withServiceDatabase } from './service-database.ts';
 
 /** Events are published within moments; older ones wait for a reason. */
 const LONG_MS = 5_000;
@@ -12,20 +13,14 @@ export const relayStatusCommand: Command = {
   summary: 'Shows what waits in the outbox and which relays publish it.',
   options: { json: { type: 'boolean', description: 'print one JSON object' } },
   usesDatabase: true,
-  async run({ config, options, output }) {
-    const section = databaseSection(config, 'database');
-    if (!section) throw new TxboxError('CONFIG_INVALID', 'Configuration: relay status needs database.url, the database of the service.');
-    const ttlMs = (config as { relay?: { leaseTtlMs?: unknown } }).relay?.leaseTtlMs;
-    const database = await openDatabase({ url: section.url });
-    try {
-      const found = await inspectRelays(database, typeof ttlMs === 'number' ? ttlMs : DEFAULT_LEASE_TTL_MS, section.tablePrefix);
+  run: (context) =>
+    withServiceDatabase(context, 'relay status', [], async ({ database, tablePrefix }) => {
+      const { options, output } = context;
+      const found = await inspectRelays(database, leaseTtlMsOf(context), tablePrefix.tablePrefix);
       if (options['json'] === true) output.json(found);
       else for (const line of describeInspection(found)) output.line(line);
-    } finally {
-      await database.close();
-    }
-    return 0;
-  },
+      return 0;
+    }),
 };
 
 /** The inspection as lines for people. */

@@ -2,14 +2,11 @@ import { once } from 'node:events';
 import {
   type Command,
   type CommandContext,
-  checkSchema,
   coreComponent,
   type Database,
-  databaseSection,
   instantOfSqlTime,
   messageIdFromBytes,
   newMessageIdBytes,
-  openDatabase,
   recordAudit,
   systemClock,
   TxboxError,
@@ -30,6 +27,7 @@ import { ACTOR_OPTION, actorOf } from './actor.ts';
 import { counted } from './counted.ts';
 import { keyAsJson } from './dead-letter-scope.ts';
 import { GivenOptions, given, MESSAGE_OPTIONS } from './given-options.ts';
+import { withServiceDatabase } from './service-database.ts';
 
 const DEFAULT_RATE = '500';
 const MAX_RATE = 100_000;
@@ -55,21 +53,10 @@ export const replayCommand: Command = {
   usesPublisher: true,
   async run(context) {
     const wanted = wantedOf(context);
-    const section = databaseSection(context.config, 'database');
-    if (!section) throw new TxboxError('CONFIG_INVALID', 'Configuration: replay needs database.url, the database of the service.');
-    const database = await openDatabase({ url: section.url });
-    try {
-      const session = await database.session();
-      try {
-        for (const component of [coreComponent, outboxComponent]) await checkSchema(session, component, section.tablePrefix);
-      } finally {
-        await session.release();
-      }
-      const forced = once(context.forced, 'abort').then(() => 1);
-      return await Promise.race([runReplay(context, wanted, database, section.tablePrefix), forced]);
-    } finally {
-      await database.close();
-    }
+    const forced = once(context.forced, 'abort').then(() => 1);
+    return await withServiceDatabase(context, 'replay', [coreComponent, outboxComponent], ({ database, tablePrefix }) =>
+      Promise.race([runReplay(context, wanted, database, tablePrefix.tablePrefix), forced]),
+    );
   },
 };
 
