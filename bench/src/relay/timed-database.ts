@@ -1,8 +1,8 @@
 import type { Database, Dialect, OwnedSession, SqlResult, SqlRow, SqlValue } from '@txbox/core/spi';
 import type { PageReads } from './contestant.ts';
 
-/** How the relay's read of pages begins. */
-const PAGE_READ = 'AS page, o.position';
+/** What only the relay's read of pages has. */
+const PAGE_READ = 'AS payload, ';
 
 /** A database that notes how long pages take to be read. */
 export class TimedDatabase implements Database {

@@ -100,6 +100,8 @@ export interface PageRequest {
   readonly limit: number;
   /** Payloads above this many bytes are left out of the page, which bounds it. */
   readonly inlineBytes: number;
+  /** A full page is expected: chooses how a store reads, never what the page shows. Default `false`. */
+  readonly backlog?: boolean;
   /** The heads may come as a block: for who only compares them. Default `false`. */
   readonly compactHeads?: boolean;
 }
@@ -113,6 +115,8 @@ export interface Page {
   readonly compactHeads?: CompactHeads;
   /** Committed rows from `start` on, ascending, at most `limit`. */
   readonly rows: readonly PendingRow[];
+  /** First position that the page does not show, `Infinity` when it shows all there are. */
+  readonly end: number;
 }
 
 /** Relay side: looking, without any lock (P-R1). */

@@ -171,7 +171,15 @@ export class ShardQueue {
     this.#reading += 1;
     const start = this.more || this.#rows.size > limit / 4 ? Math.max(this.low, this.#cursor) : this.low;
     // Where rows were left out, each head must be known by its lane.
-    const request = { shard: this.shard, low: this.low, start, limit, inlineBytes, compactHeads: this.#leftOut.size === 0 };
+    const request = {
+      shard: this.shard,
+      low: this.low,
+      start,
+      limit,
+      inlineBytes,
+      backlog: this.more,
+      compactHeads: this.#leftOut.size === 0,
+    };
     return { queue: this, request, generation: this.#generation, isLook: this.lowMark.awaitsCommittedLook };
   }
 
@@ -280,10 +288,7 @@ export class ShardQueue {
   }
 
   #take(sent: SentRequest, page: Page, router: LaneRouter): Delivered {
-    const { request } = sent;
     const stranger = this.#strangerOf(page, router);
-    const full = page.rows.length >= request.limit;
-    const end = full ? (page.rows.at(-1)?.position ?? 0) + 1 : Number.POSITIVE_INFINITY;
     if (stranger !== undefined) {
       this.rewindTo(stranger);
       return { taken: 0, rewound: true, lowRose: false };
@@ -291,10 +296,10 @@ export class ShardQueue {
     let taken = 0;
     for (const row of page.rows) taken += this.#takeRow(row, router);
     // Only now: rows that this very page left out are remembered and do not hold the mark.
-    const lowRose = sent.isLook && this.lowMark.committedLook(this.#committedRows(page), end);
+    const lowRose = sent.isLook && this.lowMark.committedLook(this.#committedRows(page), page.end);
     const last = page.rows.at(-1);
     if (last) this.#cursor = Math.max(this.#cursor, last.position + 1);
-    this.more = full;
+    this.more = page.end !== Number.POSITIVE_INFINITY;
     return { taken, rewound: false, lowRose };
   }
 

@@ -38,7 +38,7 @@ export function outboxStoreSuite(
     claim('is empty at first', async ({ store }) => {
       expect(await store.highestPosition()).toBe(0);
       expect(await store.backlog()).toEqual({ rows: 0, bytes: 0, oldestAgeMs: 0 });
-      expect(await store.readPages([{ ...ALL, shard: 0 }])).toEqual([{ shard: 0, heads: [], rows: [] }]);
+      expect(await store.readPages([{ ...ALL, shard: 0 }])).toEqual([{ shard: 0, heads: [], rows: [], end: Number.POSITIVE_INFINITY }]);
     });
 
     claim('gives back every byte of ids, keys, headers and payloads', async (outbox) => {
@@ -179,6 +179,42 @@ export function outboxStoreSuite(
         expect(page.rows.every((row) => row.shard === page.shard)).toBe(true);
       }
       expect(await outbox.store.readPages([])).toEqual([]);
+    });
+
+    claim('shows of each shard all that stands before the end that it names, whatever else is asked for', async (outbox) => {
+      const floor = await outbox.store.highestPosition();
+      const keys = [...'abcdefghijkl'].map((letter) => Buffer.from(uniqueName(letter)));
+      await added(
+        outbox,
+        Array.from({ length: 240 }, (_, n) => sampleMessage({ key: keys[n % keys.length] as Buffer })),
+      );
+      const top = await outbox.store.highestPosition();
+      const all = await outbox.store.readPages(
+        [...Array(SHARDS).keys()].map((shard) => ({ ...ALL, shard, low: floor + 1, start: floor + 1 })),
+      );
+      const within = (shard: number, from: number, to: number): number[] =>
+        (all[shard] as Page).rows.map((row) => row.position).filter((position) => position >= from && position < to);
+      for (let round = 0; round < 20; round += 1) {
+        const some = [...Array(SHARDS).keys()].filter(() => Math.random() < 0.7);
+        const requests = some.map((shard) => {
+          const low = floor + 1 + Math.floor(Math.random() * (top - floor));
+          const start = Math.random() < 0.5 ? low : low + Math.floor(Math.random() * (top - low));
+          const limit = Math.random() < 0.3 ? 3 : 30;
+          return { shard, low, start, limit, inlineBytes: 1_000_000, backlog: Math.random() < 0.3, compactHeads: Math.random() < 0.5 };
+        });
+        const pages = await outbox.store.readPages(requests);
+        for (const [index, { shard, low, start, limit }] of requests.entries()) {
+          const { heads, compactHeads, rows, end } = pages[index] as Page;
+          const headPositions = compactHeads
+            ? Array.from({ length: compactHeads.length }, (_, at) => compactHeads.position(at))
+            : heads.map(({ position }) => position);
+          expect(headPositions).toEqual(within(shard, low, start));
+          expect(rows.map(({ position }) => position)).toEqual(within(shard, start, end));
+          expect(rows.length).toBeLessThanOrEqual(limit);
+          // A full page may be all there is; one that is not full ends early only where others crowd it out.
+          if (within(shard, start, top + 1).length > limit) expect(end).toBeLessThanOrEqual(top);
+        }
+      }
     });
 
     claim('shows no row before its commit, and never one that was rolled back', async (outbox) => {

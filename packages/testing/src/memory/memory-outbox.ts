@@ -84,15 +84,14 @@ export class MemoryOutbox implements OutboxStore {
     const pages = requests.map(({ shard, low, start, limit, inlineBytes, compactHeads = false }) => {
       const rows = visible.filter((row) => row.shard === shard && row.position >= low);
       const heads = rows.filter((row) => row.position < start);
+      const shown = rows.filter((row) => row.position >= start).slice(0, limit);
       const compact = compactHeads && !this.deadLetters.anyParked && heads.length > 0;
       return {
         shard,
         heads: compact ? [] : heads.map((row) => ({ ...headOf(row), parked: this.#isParked(row) })),
         ...(compact ? { compactHeads: CompactHeads.of(heads) } : {}),
-        rows: rows
-          .filter((row) => row.position >= start)
-          .slice(0, limit)
-          .map((row) => pendingOf(row, inlineBytes, this.#isParked(row))),
+        rows: shown.map((row) => pendingOf(row, inlineBytes, this.#isParked(row))),
+        end: shown.length < limit ? Number.POSITIVE_INFINITY : (shown.at(-1)?.position ?? 0) + 1,
       };
     });
     return Promise.resolve(pages);
