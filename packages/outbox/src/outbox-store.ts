@@ -96,7 +96,7 @@ export interface PageRequest {
   readonly low: number;
   /** Rows of [low, start) come as heads only, rows from `start` on in full; `start` ≥ `low`. */
   readonly start: number;
-  /** Most rows in full. */
+  /** Most rows in full; 0 = heads alone. */
   readonly limit: number;
   /** Payloads above this many bytes are left out of the page, which bounds it. */
   readonly inlineBytes: number;
@@ -109,11 +109,11 @@ export interface PageRequest {
 /** One shard's part of an answer: one snapshot over [low, …) (P-R2). */
 export interface Page {
   readonly shard: number;
-  /** Committed rows of [low, start), ascending. */
+  /** Committed rows of [low, start) that stand before `end`, ascending. */
   readonly heads: readonly PageHead[];
   /** Stands for `heads`, which is empty then: none of these rows has a parked key. Only where the request allows it. */
   readonly compactHeads?: CompactHeads;
-  /** Committed rows from `start` on, ascending, at most `limit`. */
+  /** Committed rows from `start` on that stand before `end`, ascending, at most `limit`. */
   readonly rows: readonly PendingRow[];
   /** First position that the page does not show, `Infinity` when it shows all there are. */
   readonly end: number;

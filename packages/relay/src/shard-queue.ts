@@ -186,7 +186,7 @@ export class ShardQueue {
   /** Begins a look at positions below the low mark: the sweep (P-R2). */
   askBelow(from: number, to: number): SentRequest {
     this.#reading += 1;
-    const request = { shard: this.shard, low: from, start: to, limit: 1, inlineBytes: 0 };
+    const request = { shard: this.shard, low: from, start: to, limit: 0, inlineBytes: 0 };
     return { queue: this, request, generation: this.#generation, isLook: false };
   }
 

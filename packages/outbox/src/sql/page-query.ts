@@ -79,22 +79,27 @@ export function pageQuery(dialect: Dialect, tables: TableNames, requests: readon
     );
   const common = path.common.map((index) => requests[index] as PageRequest);
   if (common.length > 0) {
-    const start = Math.min(...common.map((request) => request.start));
+    const entries = commonEntries(requests, path);
+    const starts = common.map((request) => request.start);
+    // Each position once: rows that stand before their own shard's start are heads as well.
+    const start = entries > 0 ? Math.min(...starts) : Math.max(...starts);
     const low = Math.min(...common.map((request) => request.low));
-    const end = Math.max(...common.map((request) => request.start));
-    const { columns, joins } = full(Math.min(...common.map((request) => request.inlineBytes)));
-    const limit = wholeNumber(commonEntries(requests, path));
     const page = `SELECT v.shard + ${COMMON} AS page, v.position, `;
-    part(rows, page, columns, commonRange(`position >= ? ORDER BY position LIMIT ${limit}`, start), ...joins);
-    if (low < end) part(heads, page, headColumns, commonRange('position >= ? AND position < ?', low, end), parked.join);
+    if (entries > 0) {
+      const { columns, joins } = full(Math.min(...common.map((request) => request.inlineBytes)));
+      part(rows, page, columns, commonRange(`position >= ? ORDER BY position LIMIT ${wholeNumber(entries)}`, start), ...joins);
+    }
+    if (low < start) part(heads, page, headColumns, commonRange('position >= ? AND position < ?', low, start), parked.join);
   }
   for (const index of path.own) {
     const request = requests[index] as PageRequest;
     const { shard, low, start, limit, inlineBytes } = request;
     const { columns, joins } = full(inlineBytes);
     const page = (first: string): string => `SELECT ${index} AS page, ${first}, `;
-    const end = sql(` WHERE o.shard = ? AND o.position >= ? ORDER BY o.position LIMIT ${wholeNumber(limit)}`, [shard, start]);
-    part(rows, page('o.position'), columns, ` FROM ${outbox} o`, ...joins, end);
+    if (limit > 0) {
+      const span = sql(` WHERE o.shard = ? AND o.position >= ? ORDER BY o.position LIMIT ${wholeNumber(limit)}`, [shard, start]);
+      part(rows, page('o.position'), columns, ` FROM ${outbox} o`, ...joins, span);
+    }
     if (low >= start) continue;
     const span = sql(' WHERE o.shard = ? AND o.position >= ? AND o.position < ?', [shard, low, start]);
     if (form.compact && request.compactHeads) {

@@ -63,9 +63,9 @@ export function pagesOf(
     if (bytes === COMPACT) {
       const block = compactHeads(position, row[8] as Buffer | null);
       if (block && block.length > 0) page.compactHeads = block;
-    } else if (position < low || (bytes === HEAD_ONLY) !== position < start) {
-      // The common range begins at the lowest mark, and its heads end where the last shard's rows begin.
-    } else if (bytes === HEAD_ONLY) page.heads.push({ shard, position, id, topic, key, parked: isParked(row) });
+    } else if (position < low || (bytes === HEAD_ONLY && position >= start)) {
+      // The common range begins at the lowest mark, and may show heads up to the highest start.
+    } else if (position < start) page.heads.push({ shard, position, id, topic, key, parked: isParked(row) });
     else {
       page.rows.push({
         shard,
@@ -82,12 +82,12 @@ export function pagesOf(
       });
     }
   }
-  const commonEnd = entries > 0 && entries >= commonEntries(requests, path) ? lastEntry + 1 : Number.POSITIVE_INFINITY;
+  const commonEnd = entries > 0 && entries === commonEntries(requests, path) ? lastEntry + 1 : Number.POSITIVE_INFINITY;
   for (const index of path.common) pages[index]?.rows.sort(byPosition);
   return pages.map(({ heads, compactHeads: block, rows: all }, index) => {
-    const { shard, limit } = requests[index] as PageRequest;
+    const { shard, start, limit } = requests[index] as PageRequest;
     const rows = all.length > limit ? all.slice(0, limit) : all;
-    const ownEnd = rows.length < limit ? Number.POSITIVE_INFINITY : (rows.at(-1) as PendingRow).position + 1;
+    const ownEnd = rows.length < limit ? Number.POSITIVE_INFINITY : (rows.at(-1)?.position ?? start - 1) + 1;
     const end = path.common.includes(index) ? Math.min(commonEnd, ownEnd) : ownEnd;
     // MySQL drops an ORDER BY without LIMIT inside a union; its rows come by the clustered key, which is not a promise.
     return { shard, heads: heads.sort(byPosition), ...(block ? { compactHeads: block } : {}), rows, end };

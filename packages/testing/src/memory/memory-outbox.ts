@@ -91,7 +91,7 @@ export class MemoryOutbox implements OutboxStore {
         heads: compact ? [] : heads.map((row) => ({ ...headOf(row), parked: this.#isParked(row) })),
         ...(compact ? { compactHeads: CompactHeads.of(heads) } : {}),
         rows: shown.map((row) => pendingOf(row, inlineBytes, this.#isParked(row))),
-        end: shown.length < limit ? Number.POSITIVE_INFINITY : (shown.at(-1)?.position ?? 0) + 1,
+        end: shown.length < limit ? Number.POSITIVE_INFINITY : (shown.at(-1)?.position ?? start - 1) + 1,
       };
     });
     return Promise.resolve(pages);
