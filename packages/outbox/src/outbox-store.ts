@@ -137,10 +137,10 @@ export interface OutboxReader {
 /** Relay side: removing what is acknowledged (P-R7). */
 export interface OutboxSettler {
   /**
-   * Deletes rows of one shard by identity (position and id together), ascending by position; returns how many were there.
+   * Deletes rows by identity (shard, position and id together); returns how many were there.
    * A store that archives moves them instead, each once however many settle it, and always as `each` does.
-   * `range` (default) may wait for an uncommitted row inside the span, at most the session's lock wait time-out;
-   * `each` never waits for a row that is not named.
+   * `range` is fast for many rows of one shard, and may wait for an uncommitted row inside the span, at most the session's lock
+   * wait time-out; `each` takes rows of any shards and never waits for a row that is not named.
    */
   settle(rows: readonly RowHead[], form: 'range' | 'each'): Promise<number>;
 }

@@ -11,7 +11,7 @@ export interface RelayEvents {
   /** A request was acknowledged: so many messages are in the log. */
   published: LaneName & { readonly messages: number; readonly sendMs: number };
   /** Published messages were removed from the outbox. */
-  settled: { readonly shard: number; readonly messages: number; readonly settleMs: number };
+  settled: { readonly messages: number; readonly settleMs: number };
   /** A request failed or its outcome is unknown: its messages are sent again, but one that is refused for what it is. */
   retried: Required<LaneName> & { readonly messages: number; readonly reason: HoldReason; readonly sendMs: number };
   /** A lane or topic does not move; it is tried again after `retryInMs`. */

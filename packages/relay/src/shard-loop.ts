@@ -34,6 +34,11 @@ const LOOK_MIN_MS = 200;
 const LOOK_MAX_MS = 5_000;
 /** Positions of one step of the sweep through rows that are left out of memory. */
 const SWEEP_POSITIONS = 50_000;
+/**
+ * After a read that found rows nothing new is looked for during this time, but a backlog: where services commit hundreds of
+ * transactions a second, each wakes the relay, and a read and a request for each of them would slow them down.
+ */
+const REST_MS = 10;
 /** How long to wait for what must come from elsewhere: memory, trust, acknowledgements. */
 const BLOCKED_MS = 20;
 
@@ -49,6 +54,7 @@ export class ShardLoop {
   #averageBytes = 500;
   #pollMs: number;
   #pollAt = 0;
+  #restUntil = 0;
   #lookAt = 0;
   #lookEveryMs = LOOK_MIN_MS;
   #sweepAt = 0;
@@ -148,7 +154,7 @@ export class ShardLoop {
 
   /** True when reading on would help the lanes that move. */
   get isHungry(): boolean {
-    return isHungry(this.#needs(false), this.#plan.pageRows);
+    return isHungry(this.#needs(false, false), this.#plan.pageRows);
   }
 
   #makeRoom(): void {
@@ -225,9 +231,10 @@ export class ShardLoop {
   /** False when something ought to be read and memory has no room. */
   async #readPages(): Promise<boolean> {
     const { clock, reader, lanes, pageRows, maxRows, maxBytes, onRows, onParked } = this.#plan;
-    const poll = clock.monotonic() >= this.#pollAt;
+    const now = clock.monotonic();
+    const poll = now >= Math.max(this.#pollAt, this.#restUntil);
     const queues = [...this.#queues.values()];
-    const needs = this.#needs(poll);
+    const needs = this.#needs(poll, now >= this.#restUntil);
     const held = queues.reduce((sum, queue) => sum + queue.size + queue.parkedRows, 0);
     const heldBytes = queues.reduce((sum, queue) => sum + queue.heldBytes, 0);
     const budget = { pageRows, freeRows: maxRows - held, freeBytes: maxBytes - heldBytes, averageBytes: this.#averageBytes };
@@ -266,19 +273,20 @@ export class ShardLoop {
       if (last) this.#horizon.saw(last.position, now);
       if (page && page.rows.length > 0) this.#learnSize(page);
     }
-    if (taken === 0 && !poll) return;
+    if (taken > 0) this.#restUntil = now + REST_MS;
+    else if (!poll) return;
     this.#lookAt = Math.min(this.#lookAt, now + this.#lookEveryMs);
     this.#pollMs = nextPollMs(this.#pollMs, taken > 0, pollMinMs, pollMaxMs);
     // Somebody may have asked for a full read while this one was under way.
     this.#pollAt = now + (this.#fullReads.length > 0 ? pollMinMs : this.#pollMs);
   }
 
-  #needs(poll: boolean): ShardNeed[] {
+  #needs(poll: boolean, rested: boolean): ShardNeed[] {
     const { stuck, filled } = this.#plan.lanes;
     const allStuck = stuck.size > 0 && stuck.size === filled.size;
     const waiting = this.#plan.lanes.waiting(this.#queues.keys());
     return [...this.#queues.values()].map((queue) => ({
-      due: poll || this.#due.has(queue.shard),
+      due: poll || (rested && this.#due.has(queue.shard)),
       // While nothing moves at all, reading past it is not worth more than a poll's pace.
       more: queue.more && (!allStuck || poll || this.#due.has(queue.shard)),
       waiting: waiting.get(queue.shard) ?? 0,
@@ -292,8 +300,9 @@ export class ShardLoop {
 
   #untilNext(blocked: boolean): number {
     if (blocked) return BLOCKED_MS;
-    if (this.#due.size > 0 || this.isHungry) return 0;
-    const next = Math.min(this.#pollAt, this.#lookAt, this.#sweepAt);
+    if (this.isHungry) return 0;
+    const wanted = this.#due.size > 0 ? 0 : this.#pollAt;
+    const next = Math.min(Math.max(wanted, this.#restUntil), this.#lookAt, this.#sweepAt);
     return Math.max(0, Math.ceil(next - this.#plan.clock.monotonic()));
   }
 }

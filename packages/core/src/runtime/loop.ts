@@ -23,6 +23,9 @@ export interface Loop {
   stop(): Promise<void>;
 }
 
+/** Why a wait ends: given, so that no error is made for it. */
+const WOKEN = 'woken';
+
 /** Runs passes until stopped; one failed pass never ends the loop. */
 export function startLoop(options: LoopOptions): Loop {
   const clock = options.clock ?? systemClock;
@@ -62,11 +65,11 @@ export function startLoop(options: LoopOptions): Loop {
   return {
     wake: () => {
       woken = true;
-      wait?.abort();
+      wait?.abort(WOKEN);
     },
     stop: () => {
       stopping.abort();
-      wait?.abort();
+      wait?.abort(WOKEN);
       return done;
     },
   };

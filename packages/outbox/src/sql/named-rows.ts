@@ -16,34 +16,28 @@ export type CopiedColumn = readonly [column: string, expression: string, value?:
 export type Statement = readonly [sql: string, values: SqlValue[]];
 
 /**
- * Looks up each row by itself, in this order, and deletes it: never waits for a row that is not named. `IN` would scan a small
- * table, and wait for rows that are not committed. SQLite has one writer and no row locks.
+ * Looks up each row by itself, in this order, and deletes it: never waits for a row that is not named. Rows may be of several
+ * shards. `IN` would scan a small table, and wait for rows that are not committed. SQLite has one writer and no row locks.
  */
 export function deleteEach(dialect: Dialect, table: string, rows: readonly RowHead[]): Statement {
   if (dialect.name === 'sqlite') {
-    return [
-      `DELETE FROM ${table} WHERE shard = ? AND (position, id) IN (VALUES ${rows.map(() => '(?, ?)').join(', ')})`,
-      [shardOfAll(rows), ...rows.flatMap((row) => [row.position, row.id])],
-    ];
+    return [`DELETE FROM ${table} WHERE ${isNamed(rows)}`, namesOf(rows)];
   }
-  return [
-    `DELETE o FROM ${named(rows)} STRAIGHT_JOIN ${table} o ON o.shard = ? AND o.position = v.position AND o.id = v.id`,
-    [...rows.flatMap((row) => [row.position, row.id]), shardOfAll(rows)],
-  ];
+  return [`DELETE o FROM ${named(rows)} STRAIGHT_JOIN ${table} o ON ${IS_NAMED}`, namesOf(rows)];
 }
 
 /** Those that are still there, locked: whoever else removes one has done so by now, or does so after this transaction. */
 export async function presentOf(session: SqlSession, table: string, rows: readonly RowHead[]): Promise<PresentRow[]> {
   const [sql, values] = lockEach(session.dialect, table, rows);
-  const found = new Map((await session.query(sql, values)).map(([position, id, bytes]) => [Number(position), { id, bytes }]));
+  // By id: a number may have been issued again (P-T3).
+  const bytesOf = new Map((await session.query(sql, values)).map(([id, bytes]) => [(id as Buffer).toString('latin1'), Number(bytes)]));
   return rows.flatMap(({ shard, position, id, topic, key }) => {
-    const present = found.get(position);
-    // By id too: a number may have been issued again (P-T3).
-    return (present?.id as Buffer | undefined)?.equals(id) ? [{ shard, position, id, topic, key, bytes: Number(present?.bytes) }] : [];
+    const bytes = bytesOf.get(id.toString('latin1'));
+    return bytes === undefined ? [] : [{ shard, position, id, topic, key, bytes }];
   });
 }
 
-/** Copies locked rows into another table, lowest position first. */
+/** Copies locked rows into another table, of each shard lowest position first. */
 export async function copyPresent(
   session: SqlSession,
   table: string,
@@ -51,13 +45,15 @@ export async function copyPresent(
   into: string,
   more: readonly CopiedColumn[],
 ): Promise<void> {
-  if (rows.length === 0) return;
-  await session.execute(
-    `INSERT INTO ${into} (${more.map(([column]) => column).join(', ')}, ${MESSAGE_COLUMNS})
-     SELECT ${more.map(([, expression]) => expression).join(', ')}, ${MESSAGE_COLUMNS}
-     FROM ${table} WHERE shard = ? AND position IN (${rows.map(() => '?').join(', ')}) ORDER BY position`,
-    [...more.flatMap(([, , value]) => (value === undefined ? [] : [value])), shardOfAll(rows), ...rows.map((row) => row.position)],
-  );
+  for (const shard of new Set(rows.map((row) => row.shard))) {
+    const positions = rows.flatMap((row) => (row.shard === shard ? [row.position] : []));
+    await session.execute(
+      `INSERT INTO ${into} (${more.map(([column]) => column).join(', ')}, ${MESSAGE_COLUMNS})
+       SELECT ${more.map(([, expression]) => expression).join(', ')}, ${MESSAGE_COLUMNS}
+       FROM ${table} WHERE shard = ? AND position IN (${positions.map(() => '?').join(', ')}) ORDER BY position`,
+      [...more.flatMap(([, , value]) => (value === undefined ? [] : [value])), shard, ...positions],
+    );
+  }
 }
 
 export async function deletePresent(session: SqlSession, table: string, rows: readonly PresentRow[]): Promise<void> {
@@ -66,25 +62,21 @@ export async function deletePresent(session: SqlSession, table: string, rows: re
 
 /** Locks those that are there until the transaction ends, in the same way. */
 function lockEach(dialect: Dialect, table: string, rows: readonly RowHead[]): Statement {
-  if (dialect.name === 'sqlite') {
-    return [
-      `SELECT position, id, bytes FROM ${table} WHERE shard = ? AND position IN (${rows.map(() => '?').join(', ')})`,
-      [shardOfAll(rows), ...rows.map((row) => row.position)],
-    ];
-  }
-  return [
-    `SELECT o.position, o.id, o.bytes FROM ${named(rows)} STRAIGHT_JOIN ${table} o ON o.shard = ? AND o.position = v.position AND o.id = v.id FOR UPDATE`,
-    [...rows.flatMap((row) => [row.position, row.id]), shardOfAll(rows)],
-  ];
+  if (dialect.name === 'sqlite') return [`SELECT id, bytes FROM ${table} WHERE ${isNamed(rows)}`, namesOf(rows)];
+  return [`SELECT o.id, o.bytes FROM ${named(rows)} STRAIGHT_JOIN ${table} o ON ${IS_NAMED} FOR UPDATE`, namesOf(rows)];
 }
 
-/** The shard of rows that are named together. Throws `RangeError` when there are several. */
-export function shardOfAll(rows: readonly RowHead[]): number {
-  const shard = rows[0]?.shard ?? 0;
-  if (rows.some((row) => row.shard !== shard)) throw new RangeError('Rows that are named together belong to one shard.');
-  return shard;
-}
+const IS_NAMED = 'o.shard = v.shard AND o.position = v.position AND o.id = v.id';
 
 function named(rows: readonly RowHead[]): string {
-  return `(${rows.map((_, index) => (index === 0 ? 'SELECT ? AS position, ? AS id' : 'SELECT ?, ?')).join(' UNION ALL ')}) v`;
+  return `(${rows.map((_, index) => (index === 0 ? 'SELECT ? AS shard, ? AS position, ? AS id' : 'SELECT ?, ?, ?')).join(' UNION ALL ')}) v`;
+}
+
+/** The same where a join cannot delete. */
+function isNamed(rows: readonly RowHead[]): string {
+  return `(shard, position, id) IN (VALUES ${rows.map(() => '(?, ?, ?)').join(', ')})`;
+}
+
+function namesOf(rows: readonly RowHead[]): SqlValue[] {
+  return rows.flatMap(({ shard, position, id }) => [shard, position, id]);
 }

@@ -1,6 +1,6 @@
 import { type Database, inTransaction, type OwnedSession, type TableNames } from '@txbox/core/spi';
 import type { OutboxSettler, RowHead } from '../outbox-store.ts';
-import { copyPresent, deleteEach, deletePresent, type PresentRow, presentOf, type Statement, shardOfAll } from './named-rows.ts';
+import { copyPresent, deleteEach, deletePresent, type PresentRow, presentOf, type Statement } from './named-rows.ts';
 
 /** Rows of one statement: bounds its locks and its undo. */
 const CHUNK = 1_000;
@@ -24,8 +24,10 @@ export class SqlOutboxSettler implements OutboxSettler {
     const session = await this.#database.session();
     try {
       let settled = 0;
+      // Whoever else settles some of them takes the locks in this order, too.
+      const ordered = rows.toSorted((a, b) => a.shard - b.shard || a.position - b.position);
       for (let from = 0; from < rows.length; ) {
-        const chunk = rows.slice(from, from + CHUNK);
+        const chunk = ordered.slice(from, from + CHUNK);
         const done = await (this.#archive ? this.#move(session, chunk) : this.#delete(session, chunk, form));
         settled += done.settled;
         from += done.rows;
@@ -59,7 +61,7 @@ export class SqlOutboxSettler implements OutboxSettler {
       ]);
       await deletePresent(session, outbox, moved);
       const next = present[moved.length];
-      return { rows: next ? rows.findIndex((row) => row.position === next.position) : rows.length, settled: moved.length };
+      return { rows: next ? rows.findIndex((row) => row.id === next.id) : rows.length, settled: moved.length };
     });
   }
 }
@@ -80,14 +82,13 @@ function lengthWithin(rows: readonly PresentRow[], bytes: number): number {
   return beyond < 0 ? rows.length : beyond;
 }
 
-/** Fast; may wait for an uncommitted row inside the span. The span alone would delete rows that committed late and were never read. */
+/** Of rows by position. Fast; may wait for an uncommitted row inside the span. The span alone would delete rows that committed late and were never read. */
 function deleteRange(table: string, rows: readonly RowHead[]): Statement {
-  const positions = rows.map((row) => row.position);
-  const low = Math.min(...positions);
-  const high = Math.max(...positions);
+  const [first, last] = [rows[0] as RowHead, rows.at(-1) as RowHead];
+  if (first.shard !== last.shard) throw new RangeError('Rows that are settled as a range belong to one shard.');
   return [
     // Of a small table servers like to read the other index, and lock rows of other shards: two relays, or two settlers of one, deadlock.
     `DELETE o FROM ${table} o FORCE INDEX (PRIMARY) WHERE o.shard = ? AND o.position BETWEEN ? AND ? AND o.id IN (${rows.map(() => '?').join(', ')})`,
-    [shardOfAll(rows), low, high, ...rows.map((row) => row.id)],
+    [first.shard, first.position, last.position, ...rows.map((row) => row.id)],
   ];
 }

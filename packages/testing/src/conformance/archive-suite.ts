@@ -92,6 +92,19 @@ export function archiveSuite(
       );
     }
 
+    claim('keeps rows of several shards that are settled in one go, each key in order', async (backend) => {
+      const topic = uniqueName('shards');
+      const keys = ['a', 'b', 'c', 'd', 'e'].map((key) => Buffer.from(key));
+      const messages = Array.from({ length: 60 }, (_, n) => sampleMessage({ topic, key: keys[n % keys.length] as Buffer }));
+      const rows = await added(backend, messages);
+      expect(await backend.store.settle(rows, 'each')).toBe(60);
+      const archived = await all(backend.archive, { topic });
+      for (const key of keys) {
+        const expected = messages.filter((message) => message.key?.equals(key)).map(({ id }) => id);
+        expect(archived.filter((message) => message.key?.equals(key)).map(({ id }) => id)).toEqual(expected);
+      }
+    });
+
     claim('keeps rows whose bytes are too many for one transaction', async (backend) => {
       const topic = uniqueName('large');
       const payload = Buffer.alloc(3_000_000, 7);
@@ -218,17 +231,17 @@ async function added(backend: ArchiveBackend, messages: readonly EncodedMessage[
 }
 
 async function archived(backend: ArchiveBackend, messages: readonly EncodedMessage[]): Promise<void> {
-  // One by one: they may lie in several shards.
+  // One by one: the archive is in the order in which they were settled.
   for (const message of messages) await backend.store.settle(await added(backend, [message]), 'each');
 }
 
-/** Rows of messages of one key that wait in the outbox. */
+/** Rows of messages that wait in the outbox, lowest position first. */
 async function rowsOf({ store }: ArchiveBackend, messages: readonly EncodedMessage[]): Promise<PendingRow[]> {
   const names = new Set(messages.map(({ id }) => id.toString('hex')));
-  const [page] = await store.readPages([
-    { shard: shardOf(messages[0] as EncodedMessage), low: 0, start: 0, limit: 10_000, inlineBytes: 1_000_000 },
-  ]);
-  return (page?.rows ?? []).filter(({ id }) => names.has(id.toString('hex')));
+  const shards = [...new Set(messages.map(shardOf))];
+  const pages = await store.readPages(shards.map((shard) => ({ shard, low: 0, start: 0, limit: 10_000, inlineBytes: 1_000_000 })));
+  const rows = pages.flatMap((page) => page.rows).filter(({ id }) => names.has(id.toString('hex')));
+  return rows.toSorted((one, other) => one.position - other.position);
 }
 
 async function all(archive: OutboxArchive, filter: ArchiveFilter): Promise<ArchivedMessage[]> {

@@ -341,6 +341,18 @@ export function outboxStoreSuite(
       );
     }
 
+    claim('settles rows of several shards in one go (each)', async (outbox) => {
+      const messages = Array.from({ length: 1_050 }, () => sampleMessage({ key: Buffer.from(uniqueName('any shard')) }));
+      const floor = await outbox.store.highestPosition();
+      await added(outbox, messages);
+      const shards = [...Array(SHARDS).keys()].map((shard) => ({ ...ALL, shard, low: floor + 1, start: floor + 1 }));
+      const rows = (await outbox.store.readPages(shards)).flatMap((page) => page.rows).toReversed();
+      const kept = rows.find((row) => row.id.equals((messages[3] as EncodedMessage).id)) as RowHead;
+      const named = rows.map((row) => (row === kept ? { ...row, id: newMessageIdBytes() } : row));
+      expect(await outbox.store.settle(named, 'each')).toBe(1_049);
+      expect((await outbox.store.readPages(shards)).flatMap((page) => page.rows.map((row) => row.position))).toEqual([kept.position]);
+    });
+
     claim(
       'settles without waiting for an uncommitted row between the named ones (each)',
       async (outbox) => {
