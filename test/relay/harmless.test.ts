@@ -97,10 +97,10 @@ it.each([
     let relay = await startRelay(database, options);
     await Promise.all([0, 1, 2, 3, 4].map((writer) => write(writer, 60)));
     await relay.stop();
-    // Two that stay open among rows that are settled together, and writers that go on.
-    await write(0, 10);
+    // Two that stay open among rows that are settled as a range, and writers that go on.
+    await write(0, 120);
     const open = [await begin(KEYS[0] as string), await begin(KEYS[1] as string)];
-    await write(0, 10);
+    await write(0, 120);
     const before = relay.status().settled;
     relay = await startRelay(database, options);
     await Promise.all([0, 1, 2, 3, 4].map((writer) => write(writer, 40)));

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock, TxboxError } from '@txbox/core/spi';
+import { type Database, deadLetterStore, type Loop, leaseStore, startLoop, systemClock } from '@txbox/core/spi';
 import { type OutboxStore, outboxStore, RELAY_SCOPE, type RowHead, type TopicPins } from '@txbox/outbox/store';
 import { BrokerProbe } from './broker-probe.ts';
 import { watchOwnEventLoop } from './event-loop-watch.ts';
 import { FollowerMover } from './follower-mover.ts';
 import { describeError } from './foreign-error.ts';
 import { heldLanes } from './held-lane.ts';
+import { IdleWait } from './idle-wait.ts';
 import { KeptSessions } from './kept-session.ts';
 import type { LanePolicy } from './lane.ts';
 import { LaneTable } from './lane-table.ts';
@@ -66,6 +67,7 @@ export class RelayRun {
   readonly #maintenance: Maintenance | undefined;
   readonly #stored: OutboxStore;
   readonly #reading: ShardLoop;
+  readonly #idle: IdleWait;
   readonly #wake: WakeListener;
   readonly #sessions: readonly KeptSessions[];
   readonly #leaseSessions: KeptSessions;
@@ -84,7 +86,6 @@ export class RelayRun {
   readonly #stopping = new AbortController();
   #ended = false;
   #stopped: Promise<void> | undefined;
-  #progress: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(database: Database, options: ResolvedRelayOptions, events: RelayEmitter, topics: readonly string[]) {
     const { publisher, logger, tablePrefix, retry, maxRows, maxBytes } = options;
@@ -137,7 +138,7 @@ export class RelayRun {
       classify: (error) => database.dialect.classify(error),
       clock,
       events,
-      onSettled: () => this.#tell(),
+      onSettled: () => this.#idle.tell(),
     });
     this.#mover = new FollowerMover({
       parker: outboxStore(parkSessions, { tablePrefix }),
@@ -166,6 +167,14 @@ export class RelayRun {
     this.#wake = new WakeListener((shards) => {
       this.#reading.wake(shards);
       this.#readLoop?.wake();
+    });
+    this.#idle = new IdleWait({
+      stored,
+      reading: this.#reading,
+      settler: this.#settler,
+      lanes: this.lanes,
+      events,
+      wakeReading: () => this.#readLoop?.wake(),
     });
   }
 
@@ -253,54 +262,13 @@ export class RelayRun {
    * Resolves when everything that was committed before this call is published and settled, by this relay or another:
    * shards of one that died are not ours before its leases expire. Rejects with `STOPPED`.
    */
-  async whenIdle(): Promise<void> {
-    this.#readLoop?.wake();
-    const upTo = await this.#asked(() => this.#stored.highestPosition());
-    let pauseMs = IDLE_LOOK.baseMs;
-    while (this.#reading.holdsUpTo(upTo) || !(await this.#asked(() => this.#stored.isSettledUpTo(upTo)))) {
-      this.#refuseEnded();
-      await systemClock.sleep(pauseMs);
-      pauseMs = Math.min(2 * pauseMs, IDLE_LOOK.capMs);
-    }
-  }
-
-  /** Until the database answers. */
-  async #asked<T>(question: () => Promise<T>): Promise<T> {
-    for (;;) {
-      this.#refuseEnded();
-      try {
-        return await question();
-      } catch {
-        await systemClock.sleep(IDLE_LOOK.capMs);
-      }
-    }
-  }
-
-  /** The same for the shards of this relay alone. */
-  async #whenOwnIdle(): Promise<void> {
-    for (;;) {
-      this.#refuseEnded();
-      const read = this.#reading.readAll();
-      this.#readLoop?.wake();
-      await read;
-      this.#refuseEnded();
-      if (this.#isIdle()) return;
-      while (!this.#isIdle()) await this.#untilProgress();
-    }
+  whenIdle(): Promise<void> {
+    return this.#idle.whenIdle();
   }
 
   /** Resolves when nothing is left in the shards of this relay but what a failure holds. */
-  async whenIdleOrHeld(): Promise<void> {
-    let held = false;
-    const end = this.#events.on('held', () => {
-      held = true;
-      this.#tell();
-    });
-    try {
-      await Promise.race([this.#whenOwnIdle(), this.#untilHeld(() => held)]);
-    } finally {
-      end();
-    }
+  whenIdleOrHeld(): Promise<void> {
+    return this.#idle.whenIdleOrHeld();
   }
 
   /** P-R13: reads no more, awaits acknowledgements for `graceMs`, settles, releases. Again: the same stop. */
@@ -318,7 +286,7 @@ export class RelayRun {
     this.#wake.stop();
     this.#sender.end();
     this.#reading.endFullReads();
-    this.#tell();
+    this.#idle.end();
     const reading = this.#readLoop?.stop();
     const settling = this.#settleLoop?.stop();
     const moving = this.#moveLoop?.stop();
@@ -371,7 +339,7 @@ export class RelayRun {
 
   #released(shard: number, epoch: number, why: RelayEvents['shard-released']['why']): void {
     this.#reading.remove(shard);
-    this.#tell();
+    this.#idle.tell();
     this.#options.logger.debug({ shard, epoch, why }, 'A shard was released.');
     this.#events.emit('shard-released', { shard, epoch, why });
   }
@@ -379,7 +347,7 @@ export class RelayRun {
   async #drain(shard: number, epoch: number): Promise<void> {
     const queue = this.#reading.remove(shard);
     // At a stop this goes on: whatever is settled in time is released by it, the rest by the stop itself.
-    while (queue && queue.size > 0) await this.#progress.promise;
+    while (queue && queue.size > 0) await this.#idle.next();
     this.#released(shard, epoch, 'handed-over');
   }
 
@@ -417,7 +385,7 @@ export class RelayRun {
     const [first] = rows;
     if (!first?.key) return;
     this.#events.emit('followed', { topic: first.topic, key: first.key, messages: rows.length });
-    this.#tell();
+    this.#idle.tell();
   }
 
   /** A request has ended: lanes may have room again, and reading may be of use. */
@@ -428,7 +396,7 @@ export class RelayRun {
     this.lanes.reroute();
     this.#reading.takeBackIn();
     if (this.#reading.isHungry) this.#readLoop?.wake();
-    this.#tell();
+    this.#idle.tell();
   }
 
   /** A read that ends forgets what was settled meanwhile, which may be all that somebody waits for. */
@@ -436,7 +404,7 @@ export class RelayRun {
     try {
       return await this.#reading.runOnce();
     } finally {
-      this.#tell();
+      this.#idle.tell();
     }
   }
 
@@ -444,36 +412,7 @@ export class RelayRun {
     this.#readLoop?.wake();
     this.#sender.pump();
   }
-
-  #isIdle(): boolean {
-    return this.#reading.isEmpty && this.#settler.isIdle;
-  }
-
-  #tell(): void {
-    const { resolve } = this.#progress;
-    this.#progress = Promise.withResolvers();
-    resolve();
-  }
-
-  async #untilProgress(): Promise<void> {
-    this.#refuseEnded();
-    await this.#progress.promise;
-  }
-
-  #refuseEnded(): void {
-    if (this.#ended) throw new TxboxError('STOPPED', 'The relay was stopped.');
-  }
-
-  async #untilHeld(isHeld: () => boolean): Promise<void> {
-    // What else can move has moved when the lanes that are left all wait for another try.
-    const rests = (): boolean =>
-      [...this.lanes.filled].every((lane) => lane.inFlight === 0 && (lane.reason !== undefined || this.lanes.topicOf(lane).isHeld));
-    while (!isHeld() || !rests() || !this.#settler.isIdle) await this.#untilProgress();
-  }
 }
-
-/** How often somebody who waits for the end looks. */
-const IDLE_LOOK = { baseMs: 5, capMs: 100 };
 
 /** Longest wait for the leases to be released at a stop. */
 const RELEASE_MS = 2_000;

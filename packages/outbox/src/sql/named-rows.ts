@@ -17,13 +17,13 @@ export type Statement = readonly [sql: string, values: SqlValue[]];
 
 /**
  * Looks up each row by itself, in this order, and deletes it: never waits for a row that is not named. Rows may be of several
- * shards. `IN` would scan a small table, and wait for rows that are not committed. SQLite has one writer and no row locks.
+ * shards. `IN` would scan a small table, so would a join without the hint, and wait for rows that are not committed. SQLite has one writer and no row locks.
  */
 export function deleteEach(dialect: Dialect, table: string, rows: readonly RowHead[]): Statement {
   if (dialect.name === 'sqlite') {
     return [`DELETE FROM ${table} WHERE ${isNamed(rows)}`, namesOf(rows)];
   }
-  return [`DELETE o FROM ${named(rows)} STRAIGHT_JOIN ${table} o ON ${IS_NAMED}`, namesOf(rows)];
+  return [`DELETE o FROM ${named(rows)} STRAIGHT_JOIN ${table} o FORCE INDEX (PRIMARY) ON ${IS_NAMED}`, namesOf(rows)];
 }
 
 /** Those that are still there, locked: whoever else removes one has done so by now, or does so after this transaction. */
@@ -63,7 +63,10 @@ export async function deletePresent(session: SqlSession, table: string, rows: re
 /** Locks those that are there until the transaction ends, in the same way. */
 function lockEach(dialect: Dialect, table: string, rows: readonly RowHead[]): Statement {
   if (dialect.name === 'sqlite') return [`SELECT id, bytes FROM ${table} WHERE ${isNamed(rows)}`, namesOf(rows)];
-  return [`SELECT o.id, o.bytes FROM ${named(rows)} STRAIGHT_JOIN ${table} o ON ${IS_NAMED} FOR UPDATE`, namesOf(rows)];
+  return [
+    `SELECT o.id, o.bytes FROM ${named(rows)} STRAIGHT_JOIN ${table} o FORCE INDEX (PRIMARY) ON ${IS_NAMED} FOR UPDATE`,
+    namesOf(rows),
+  ];
 }
 
 const IS_NAMED = 'o.shard = v.shard AND o.position = v.position AND o.id = v.id';
