@@ -54,8 +54,9 @@ export class ChaosSite implements AsyncDisposable {
       await site.outbox.migrate();
       await site.#admin.connect();
       const configEntries = [{ name: 'max.message.bytes', value: String(LIMIT_BYTES) }];
+      const replicationFactor = Math.min(3, (await site.#admin.describeCluster()).brokers.length);
       await site.#admin.createTopics({
-        topics: topics.map((topic) => ({ topic, numPartitions: PARTITIONS, replicationFactor: 1, configEntries })),
+        topics: topics.map((topic) => ({ topic, numPartitions: PARTITIONS, replicationFactor, configEntries })),
         waitForLeaders: true,
       });
       const publisher = { kind: 'kafkajs', brokers: where.brokers };
