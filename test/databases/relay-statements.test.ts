@@ -159,7 +159,7 @@ const WORK: readonly (readonly [string, (stores: Stores) => Promise<unknown>])[]
     'hold a lease',
     async ({ leases }) => {
       const slot = { scope: SHARD_SCOPE, slot: SHARD };
-      const epoch = (await leases.take(slot, OWNER, TTL_MS)) as number;
+      const epoch = (await leases.take(SHARD_SCOPE, [SHARD], OWNER, TTL_MS))[0]?.epoch as number;
       await leases.renew(SHARD_SCOPE, [{ slot: SHARD, epoch }], OWNER, TTL_MS);
       await leases.want(slot, OWNER);
       await leases.release(slot, OWNER, epoch);

@@ -11,7 +11,7 @@ export { bucketOf, murmur2 } from './contract/key-hash.ts';
 export type { AddOptions, EncodedMessage, HeaderValue, Message } from './contract/message.ts';
 export { type MessageId, messageIdFromBytes, messageIdToBytes, newMessageIdBytes } from './contract/message-id.ts';
 export { leaseStore } from './lease/lease-sql.ts';
-export type { LeaseRecord, LeaseSlot, LeaseStore } from './lease/lease-store.ts';
+export type { HeldSlot, LeaseRecord, LeaseSlot, LeaseStore } from './lease/lease-store.ts';
 export { coreComponent } from './migrations/core-component.ts';
 export { type AuditEntry, recordAudit } from './parking/audit-sql.ts';
 export type {

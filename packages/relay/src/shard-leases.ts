@@ -74,7 +74,7 @@ export class ShardLeases {
     this.#ready = true;
     if (clock.monotonic() >= this.#renewAt) await this.#renew();
     const { take, handOver, want, unwant, awaits } = await this.#decide();
-    for (const shard of take) await this.#take(shard);
+    await this.#take(take);
     for (const shard of want) await leases.want({ scope: SHARD_SCOPE, slot: shard }, this.#plan.self.id);
     for (const shard of unwant) await leases.want({ scope: SHARD_SCOPE, slot: shard }, null);
     for (const shard of handOver) this.#handOver(shard);
@@ -134,12 +134,13 @@ export class ShardLeases {
     return balance(me, this.#living, shards);
   }
 
-  async #take(shard: number): Promise<void> {
+  async #take(shards: readonly number[]): Promise<void> {
     const { leases, self, ttlMs, onAcquired } = this.#plan;
-    const epoch = await leases.take({ scope: SHARD_SCOPE, slot: shard }, self.id, ttlMs);
-    if (epoch === undefined) return;
-    this.#held.set(shard, epoch);
-    onAcquired(shard, epoch);
+    if (shards.length === 0) return;
+    for (const { slot, epoch } of await leases.take(SHARD_SCOPE, shards, self.id, ttlMs)) {
+      this.#held.set(slot, epoch);
+      onAcquired(slot, epoch);
+    }
   }
 
   #handOver(shard: number): void {

@@ -205,7 +205,7 @@ describe('whenIdle', () => {
     const opened = await openDatabase({ url });
     const leases = leaseStore(opened);
     await leases.ensure(SHARD_SCOPE, SHARDS);
-    for (let slot = 0; slot < SHARDS; slot++) await leases.take({ scope: SHARD_SCOPE, slot }, randomBytes(16), 600);
+    await leases.take(SHARD_SCOPE, [...Array(SHARDS).keys()], randomBytes(16), 600);
     await add('a', 'b');
     const relay = newRelay({ leaseTtlMs: 600 });
     await relay.start();

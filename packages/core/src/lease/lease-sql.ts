@@ -1,6 +1,6 @@
 import type { Database, SqlSession, SqlValue } from '../sql/session.ts';
 import { tableNames } from '../sql/table-names.ts';
-import type { LeaseRecord, LeaseSlot, LeaseStore } from './lease-store.ts';
+import type { HeldSlot, LeaseRecord, LeaseSlot, LeaseStore } from './lease-store.ts';
 
 /** Leases in the table `txbox_lease`. With a `Database`, each call uses a session of its own for its length. */
 export function leaseStore(database: Database | SqlSession, tablePrefix?: string): LeaseStore {
@@ -46,25 +46,26 @@ class SqlLeaseStore implements LeaseStore {
     });
   }
 
-  take({ scope, slot }: LeaseSlot, owner: Buffer, ttlMs: number): Promise<number | undefined> {
+  take(scope: string, slots: readonly number[], owner: Buffer, ttlMs: number): Promise<HeldSlot[]> {
+    if (slots.length === 0) return Promise.resolve([]);
+    const named = `scope = ? AND slot IN (${slots.map(() => '?').join(', ')})`;
     return this.#with(async (session) => {
-      const { affectedRows } = await session.execute(
+      await session.execute(
         `UPDATE ${this.#table} SET owner = ?, epoch = epoch + 1, expires_at = ${session.dialect.nowPlusMs}, wanted_by = NULL
-         WHERE scope = ? AND slot = ? AND (${expired(session)})`,
-        [owner, ttlMs, scope, slot, 2 * ttlMs],
+         WHERE ${named} AND (owner = ? OR ${expired(session)})`,
+        [owner, ttlMs, scope, ...slots, owner, 2 * ttlMs],
       );
-      if (affectedRows === 0) return undefined;
-      // Nobody else takes it before it expires; if that has happened meanwhile, it is not ours any more.
-      const [row] = await session.query(`SELECT epoch FROM ${this.#table} WHERE scope = ? AND slot = ? AND owner = ?`, [
+      // Nobody else takes them before they expire; what has expired meanwhile and was taken is not ours any more.
+      const rows = await session.query(`SELECT slot, epoch FROM ${this.#table} WHERE ${named} AND owner = ? ORDER BY slot`, [
         scope,
-        slot,
+        ...slots,
         owner,
       ]);
-      return row && Number(row[0]);
+      return rows.map(([slot, epoch]) => ({ slot: Number(slot), epoch: Number(epoch) }));
     });
   }
 
-  renew(scope: string, held: readonly { slot: number; epoch: number }[], owner: Buffer, ttlMs: number): Promise<number[]> {
+  renew(scope: string, held: readonly HeldSlot[], owner: Buffer, ttlMs: number): Promise<number[]> {
     if (held.length === 0) return Promise.resolve([]);
     return this.#with(async (session) => {
       const mine = `scope = ? AND owner = ? AND (${held.map(() => '(slot = ? AND epoch = ?)').join(' OR ')})`;

@@ -4,6 +4,12 @@ export interface LeaseSlot {
   readonly slot: number;
 }
 
+/** A slot that somebody holds. */
+export interface HeldSlot {
+  readonly slot: number;
+  readonly epoch: number;
+}
+
 /** A lease as the database sees it. */
 export interface LeaseRecord extends LeaseSlot {
   /** Sixteen bytes, or `null` when nobody holds it. */
@@ -24,10 +30,13 @@ export interface LeaseStore {
   /** Creates the slots that are not there yet, free. */
   ensure(scope: string, slots: number): Promise<void>;
   list(scope: string, ttlMs: number): Promise<LeaseRecord[]>;
-  /** Takes the slot if it is free or expired; returns the new epoch, or `undefined` when somebody holds it. */
-  take(slot: LeaseSlot, owner: Buffer, ttlMs: number): Promise<number | undefined>;
+  /**
+   * Takes those of the slots that are free, expired, or the owner's own (the answer to a taking may have been lost); returns them
+   * with their new epochs, ascending.
+   */
+  take(scope: string, slots: readonly number[], owner: Buffer, ttlMs: number): Promise<HeldSlot[]>;
   /** Prolongs what `owner` still holds with that epoch; returns the slots that it still holds. */
-  renew(scope: string, held: readonly { slot: number; epoch: number }[], owner: Buffer, ttlMs: number): Promise<number[]>;
+  renew(scope: string, held: readonly HeldSlot[], owner: Buffer, ttlMs: number): Promise<number[]>;
   /** Frees what `owner` holds with that epoch; the slot keeps its epoch. */
   release(slot: LeaseSlot, owner: Buffer, epoch: number): Promise<void>;
   /** Asks the owner to hand the slot over; `null` takes the wish back. */

@@ -63,7 +63,7 @@ export class Maintenance {
       const held = await leases.renew(CLEANER_SCOPE, [{ slot: 0, epoch: this.#epoch }], self, ttlMs);
       if (held.length === 0) this.#epoch = undefined;
     }
-    this.#epoch ??= await leases.take({ scope: CLEANER_SCOPE, slot: 0 }, self, ttlMs);
+    this.#epoch ??= (await leases.take(CLEANER_SCOPE, [0], self, ttlMs))[0]?.epoch;
     this.#renewAt = now + everyMs / 2;
     return this.#epoch !== undefined;
   }

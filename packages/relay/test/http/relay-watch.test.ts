@@ -195,7 +195,7 @@ describe('health', () => {
     const other = randomBytes(16);
     const epochs = new Map<number, number>();
     for (let slot = 0; slot < SHARDS; slot++) {
-      epochs.set(slot, (await leases.take({ scope: SHARD_SCOPE, slot }, other, 15_000)) as number);
+      epochs.set(slot, (await leases.take(SHARD_SCOPE, [slot], other, 15_000))[0]?.epoch as number);
     }
     const { relay, url: base } = await watched();
     await relay.start();

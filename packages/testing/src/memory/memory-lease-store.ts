@@ -1,4 +1,4 @@
-import type { LeaseRecord, LeaseSlot, LeaseStore } from '@txbox/core/spi';
+import type { HeldSlot, LeaseRecord, LeaseSlot, LeaseStore } from '@txbox/core/spi';
 
 interface Lease {
   owner: Buffer | null;
@@ -37,14 +37,19 @@ export class MemoryLeaseStore implements LeaseStore {
     );
   }
 
-  take(slot: LeaseSlot, owner: Buffer, ttlMs: number): Promise<number | undefined> {
-    const lease = this.#lease(slot);
-    if (!lease || !this.#expired(lease, ttlMs)) return Promise.resolve(undefined);
-    Object.assign(lease, { owner, epoch: lease.epoch + 1, expiresAt: this.#now() + ttlMs, wantedBy: null } satisfies Lease);
-    return Promise.resolve(lease.epoch);
+  take(scope: string, slots: readonly number[], owner: Buffer, ttlMs: number): Promise<HeldSlot[]> {
+    const taken = [...slots]
+      .sort((a, b) => a - b)
+      .flatMap((slot) => {
+        const lease = this.#lease({ scope, slot });
+        if (!lease || !(lease.owner?.equals(owner) || this.#expired(lease, ttlMs))) return [];
+        Object.assign(lease, { owner, epoch: lease.epoch + 1, expiresAt: this.#now() + ttlMs, wantedBy: null } satisfies Lease);
+        return [{ slot, epoch: lease.epoch }];
+      });
+    return Promise.resolve(taken);
   }
 
-  renew(scope: string, held: readonly { slot: number; epoch: number }[], owner: Buffer, ttlMs: number): Promise<number[]> {
+  renew(scope: string, held: readonly HeldSlot[], owner: Buffer, ttlMs: number): Promise<number[]> {
     const mine = held.filter(({ slot, epoch }) => this.#holds({ scope, slot }, owner, epoch)).map(({ slot }) => slot);
     for (const slot of mine) this.setExpiry({ scope, slot }, ttlMs);
     return Promise.resolve(mine.sort((a, b) => a - b));
