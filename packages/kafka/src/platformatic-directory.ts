@@ -17,7 +17,8 @@ export class PlatformaticDirectory implements ClusterFacts {
 
   /** Rejects with `BROKER_UNAVAILABLE`, or with `BROKER_UNSUPPORTED` when one answers in another language. */
   async connect(): Promise<void> {
-    await this.#ask(this.#noAnswer, async () => undefined);
+    // A connection alone says nothing where SASL is wanted and not given: such a broker closes it at the first question.
+    await this.brokerIds();
   }
 
   /** How many partitions a topic has. Rejects with `TOPIC_MISSING`, `TOPIC_NOT_AUTHORIZED`, `BROKER_UNAVAILABLE`. */
