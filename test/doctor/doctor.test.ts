@@ -67,8 +67,11 @@ describe.each(SOUND)('a sound %s', (_name, variable, service) => {
       await admin.end();
     });
     await admin.query(`CREATE USER '${user}'@'%' IDENTIFIED BY 'secret'`);
-    await admin.query(`GRANT SELECT ON ${name}.txbox_meta TO '${user}'@'%'`);
     [url.username, url.password] = [user, 'secret'];
+    const outsider = (await runDoctor(url.href, BROKERS, {})).diagnosis;
+    expect(codesOf(outsider, 'failed')).toEqual(['DATABASE_UNAVAILABLE']);
+    expect(outsider.leastRights.flatMap(({ grants }) => grants)).toContain(`GRANT SELECT ON \`${name}\`.\`txbox_meta\` TO <relay>;`);
+    await admin.query(`GRANT SELECT ON ${name}.txbox_meta TO '${user}'@'%'`);
     const poor = { ...database, url: url.href };
     expect(await refusalsOf(poor, BROKERS)).toEqual(['RIGHTS_MISSING']);
     const { diagnosis } = await runDoctor(url.href, BROKERS, {});

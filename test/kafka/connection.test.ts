@@ -46,6 +46,14 @@ describe.each(PUBLISHERS)('a connection of %s', (_, newPublisher) => {
     await expect(publisher.connect()).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE', message: expect.stringMatching(/certificate/) });
   });
 
+  it('is told which brokers were asked, and what to look at, when SASL is wanted and not given', async () => {
+    const brokers = of('TXBOX_TEST_KAFKA_SASL_BROKERS').split(',');
+    const publisher = newPublisher({ brokers });
+    onTestFinished(async () => await publisher.close());
+    const message = expect.stringMatching(new RegExp(`^No broker answers at ${brokers.join(', ')} .*sasl`));
+    await expect(publisher.connect()).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE', message });
+  });
+
   it.each(MECHANISMS)('with a wrong password is BROKER_UNAVAILABLE and tells nobody the password (%s)', async (mechanism) => {
     const lines: unknown[] = [];
     const note = (fields: object, message: string): void => void lines.push([fields, message]);

@@ -1,5 +1,5 @@
 // What cannot be published waits, visibly, and holds up nothing else (P-R10).
-import { bucketOf } from '@txbox/core/spi';
+import { bucketOf, silentLogger } from '@txbox/core/spi';
 import { kafkajs } from '@txbox/kafka/kafkajs';
 import { createRelay } from '@txbox/relay';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -22,7 +22,9 @@ describe('a missing topic', () => {
     const admin = await bareAdmin();
     const there = await newTopic(admin, 2);
     const missing = `${there}-missing`;
-    const relay = await startRelay(database, { leaseTtlMs: LEASE_TTL_MS });
+    const said: string[] = [];
+    const logger = { ...silentLogger, info: (_: object, message: string) => void said.push(message) };
+    const relay = await startRelay(database, { leaseTtlMs: LEASE_TTL_MS, logger });
     await addNotes(database, missing, { key: 'a', text: 'one' }, { key: 'a', text: 'two' }, { key: 'a', text: 'three' });
     await vi.waitFor(() => expect(relay.status().held).toMatchObject([{ topic: missing, rows: 3, code: 'TOPIC_MISSING' }]), PATIENCE);
     await addNotes(database, there, { key: 'a', text: 'flows' });
@@ -43,6 +45,7 @@ describe('a missing topic', () => {
     await relay.whenIdle();
     expect(relay.status().held).toEqual([]);
     expect(await textsIn(missing)).toEqual(['one', 'two', 'three']);
+    expect(said).toContain('A topic moves again.');
   });
 
   it('does not keep a single run waiting', async () => {

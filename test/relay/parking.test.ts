@@ -128,9 +128,9 @@ describe('operators', () => {
     expect(await lettersIn(database)).toEqual([]);
     const archived = await database.rows('SELECT topic, payload FROM txbox_archive');
     expect(archived.map((row) => [row['topic'], String(row['payload'])])).toEqual([[topic, expect.stringContaining('bad 2')]]);
-    expect(await database.rows('SELECT action, actor FROM txbox_audit ORDER BY id')).toEqual([
-      { action: 'discard', actor: 'bob' },
-      { action: 'redrive', actor: 'bob' },
+    expect(await database.rows('SELECT action, actor, details FROM txbox_audit ORDER BY id')).toEqual([
+      { action: 'discard', actor: 'bob', details: expect.stringContaining('"key":"bad"') },
+      { action: 'redrive', actor: 'bob', details: expect.stringContaining('"key":"bad"') },
     ]);
   });
 

@@ -2,7 +2,7 @@ import { type Command, type CommandContext, type OptionShape, shapeAt, withoutSe
 import { variableOf } from './config-environment.ts';
 import { isObject } from './config-options.ts';
 import { describeOrigin, isOpen } from './config-settings.ts';
-import type { Configuration } from './resolve-config.ts';
+import { type Configuration, missingOf } from './resolve-config.ts';
 
 /** What `txbox config` works with beside the rest. */
 export interface ConfigContext extends CommandContext {
@@ -29,8 +29,10 @@ export const configCommand: Command = {
   async run({ configuration, options, output }: ConfigContext) {
     const { file = null, problems } = configuration;
     const shown = shownOptions(configuration);
-    if (options['json'] === true) output.json({ file, options: shown, problems });
-    else for (const line of describe(shown, problems)) output.line(line);
+    const usesPublisher = shapeAt(configuration.shape, ['publisher']) !== undefined;
+    const missing = missingOf(configuration, { usesDatabase: true, usesPublisher });
+    if (options['json'] === true) output.json({ file, options: shown, problems, missing });
+    else for (const line of describe(shown, problems, missing)) output.line(line);
     return problems.length === 0 ? 0 : 1;
   },
 };
@@ -71,13 +73,18 @@ function startsWith(path: readonly string[], beginning: readonly string[]): bool
   return beginning.every((name, index) => path[index] === name);
 }
 
-function describe(shown: readonly ShownOption[], problems: readonly string[]): readonly string[] {
+function describe(shown: readonly ShownOption[], problems: readonly string[], missing: readonly string[]): readonly string[] {
   const rows = [['option', 'value', 'origin'], ...shown.map(({ option, value, origin }) => [option, inOneLine(value), origin])];
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return [
     ...rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')),
-    ...(problems.length === 0 ? [] : ['', 'Refused by every other command:', ...problems.map((problem) => `  ${problem}`)]),
+    ...listed('Missed by the commands that need it:', missing),
+    ...listed('Refused by every other command:', problems),
   ];
+}
+
+function listed(title: string, lines: readonly string[]): readonly string[] {
+  return lines.length === 0 ? [] : ['', title, ...lines.map((line) => `  ${line}`)];
 }
 
 function inOneLine(value: unknown): string {

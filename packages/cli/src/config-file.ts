@@ -70,7 +70,7 @@ const QUOTED = /, (?:\.{3})?".*"(?:\.{3})? is not valid JSON$/s;
 /** With the place where Node knows it. */
 function reasonOf(error: unknown, path: string): string {
   if (!(error instanceof Error)) return String(error);
-  const hint = (error as { code?: unknown }).code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' ? STRIPPED : '';
+  const hint = (error as { code?: unknown }).code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' ? `.${STRIPPED}` : '';
   const said = extname(path) === '.json' ? error.message.replace(QUOTED, '') : error.message;
   return `${said}${placeOf(error, path)}${hint}`;
 }

@@ -52,6 +52,14 @@ function buildProgram(environment: ProgramEnvironment, setExitCode: (code: numbe
   return program;
 }
 
+/** Which package brings the commands under a word, for those who have not installed it. */
+export const BRINGERS: Readonly<Record<string, string>> = {
+  relay: '@txbox/relay',
+  'dead-letters': '@txbox/relay',
+  replay: '@txbox/relay',
+  partitions: '@txbox/relay',
+};
+
 /** Turns what commander finds wrong with the words of a command into an error with a code. */
 function refuseInOurWords(program: Program): Program {
   return program.exitOverride((error) => {
@@ -63,7 +71,10 @@ function refuseInOurWords(program: Program): Program {
     const text = `${nameOf(program)}: ${said}.${hint === '' ? '' : ` ${hint.slice(1, -1)}`}`;
     if (error.code !== 'commander.unknownCommand') throw new TxboxError('OPTIONS_INVALID', `${text} --help lists the options.`);
     const known = program.commands.map((command) => command.name()).join(', ');
-    throw new TxboxError('COMMAND_UNKNOWN', `${text} There are: ${known}. Installed packages bring them.`);
+    const [, word = ''] = /unknown command '([^']*)'/.exec(said) ?? [];
+    const bringer = program.parent ? undefined : BRINGERS[word];
+    const whence = bringer === undefined ? 'Installed packages bring them.' : `${word} comes with ${bringer}: npm install ${bringer}`;
+    throw new TxboxError('COMMAND_UNKNOWN', `${text} There are: ${known}. ${whence}`);
   });
 }
 

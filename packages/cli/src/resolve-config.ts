@@ -91,7 +91,10 @@ export function refuseProblems({ file, problems, wrongWords }: Configuration, mo
 }
 
 /** What a command needs and nobody has configured. */
-export function missingOf({ settings, file }: Configuration, { usesDatabase, usesPublisher }: Command): readonly string[] {
+export function missingOf(
+  { settings, file }: Configuration,
+  { usesDatabase, usesPublisher }: Pick<Command, 'usesDatabase' | 'usesPublisher'>,
+): readonly string[] {
   const missing = (path: readonly string[]): string =>
     `${path.join('.')} is required: set it in ${file ?? 'a file txbox.config.json'}, or by the variable ${variableOf(path)}`;
   return [

@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { findInstalled } from '../src/installed.ts';
+import { BRINGERS } from '../src/program.ts';
 
 const PROGRAM = fileURLToPath(new URL('../src/bin.ts', import.meta.url));
 
@@ -91,6 +92,12 @@ it.each([
     { time: expect.any(String), level: 'error', message: expect.any(String), code, docs: expect.stringContaining(docs) },
   ]);
   expect(exitCode).toBe(1);
+});
+
+it('names the package of every command that is not of the core', async () => {
+  const { commands } = await findInstalled();
+  const elsewhere = new Set(commands.map(({ path: [word = ''] }) => word).filter((word) => word !== 'migrate'));
+  expect(Object.keys(BRINGERS).sort()).toEqual([...elsewhere].sort());
 });
 
 it('help says in a line what each installed command and group of commands is for', async () => {

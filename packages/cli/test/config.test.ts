@@ -30,6 +30,7 @@ interface Shown {
     readonly variable: string | null;
   }[];
   readonly problems: readonly string[];
+  readonly missing: readonly string[];
 }
 
 /** `txbox config`, with everything that it says. */
@@ -190,6 +191,15 @@ describe('txbox config', () => {
     expect(said).toMatch(/^logLevel +warn +environment TXBOX_LOG_LEVEL$/m);
     expect(said).toMatch(/^ {2}relay\.leaseTtlMs must be a whole number of at least 300, got 1 \(file txbox\.config\.json\)$/m);
     expect(said).not.toMatch(/http\.port|\$schema/);
+  });
+
+  it('says what is missing, which is no error of a command that does not need it', async () => {
+    put({ database: { url: 'sqlite:a.db' } });
+    const { code, said } = await config({});
+    expect(code).toBe(0);
+    expect(said).toMatch(/^Missed by the commands that need it:\n {2}publisher\.kind is required: .*TXBOX_PUBLISHER__KIND$/m);
+    const { shown } = await config({ TXBOX_PUBLISHER__KIND: 'kafkajs', TXBOX_PUBLISHER__BROKERS: 'a:1' }, '--json');
+    expect(shown.missing).toEqual([]);
   });
 
   it('an option of what is made in code cannot be changed', async () => {

@@ -64,6 +64,7 @@ describe('program', () => {
       code: 'COMMAND_UNKNOWN',
       message: expect.stringMatching(/^txbox relay: .*'jump'.*: start\./),
     });
+    await expect(run(['replay'])).rejects.toThrow('replay comes with @txbox/relay: npm install @txbox/relay');
     await expect(run(['relay', 'start', '--fast'])).rejects.toMatchObject({
       code: 'OPTIONS_INVALID',
       message: expect.stringMatching(/^txbox relay start: .*'--fast'.*--help/),

@@ -48,7 +48,8 @@ export class ClientSlot<Client extends Connectable> {
 
   /** Runs `fn` on a connected client. Rejects with `STOPPED` after `close`. */
   async use<T>(fn: (client: Client) => Promise<T>): Promise<T> {
-    if (this.#closed) throw new TxboxError('STOPPED', `${this.#what} was closed.`);
+    if (this.#closed)
+      throw new TxboxError('STOPPED', `${this.#what} was closed, by the relay that stopped for example: each needs one of its own.`);
     this.#current ??= this.#moveIn();
     const tenant = this.#current;
     tenant.uses += 1;

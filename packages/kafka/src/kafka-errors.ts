@@ -76,6 +76,11 @@ function kindOf({ code }: TxboxError): PublishFailureKind {
   return code === 'TOPIC_MISSING' || code === 'TOPIC_NOT_AUTHORIZED' || code === 'TOPIC_SHRUNK' ? 'topic' : 'transient';
 }
 
+/** What to say when no broker answers: which were asked, and what is most often wrong. */
+export function noAnswer(brokers: readonly string[]): string {
+  return `No broker answers at ${brokers.join(', ')} (do they run, and are brokers, ssl and sasl right?)`;
+}
+
 /** An error and its causes, outermost first. */
 export function* causesOf(error: unknown): Generator<Record<string, unknown>> {
   const seen = new Set<unknown>();

@@ -1,6 +1,7 @@
 import type { PartitionBounds, TopicAdmin } from '@txbox/core/spi';
 import type { Admin } from 'kafkajs';
 import { ClientSlot, type NewClient } from './client-slot.ts';
+import { noAnswer } from './kafka-errors.ts';
 import type { ClusterFacts } from './kafka-inspection.ts';
 import { createClient, type KafkajsOptions, loadKafkajs } from './kafkajs-client.ts';
 import { topicErrorOf, unavailable } from './kafkajs-errors.ts';
@@ -9,8 +10,10 @@ import { Sockets } from './kafkajs-sockets.ts';
 /** What a cluster knows of itself, its topics and its groups. Asks each time. */
 export class TopicDirectory implements ClusterFacts, TopicAdmin {
   readonly #slot: ClientSlot<Admin>;
+  readonly #noAnswer: string;
 
   constructor(what: string, options: KafkajsOptions) {
+    this.#noAnswer = noAnswer(options.brokers);
     // An admin that failed may keep a topic in mind that is gone, and would fail for ever.
     this.#slot = new ClientSlot(
       what,
@@ -21,7 +24,7 @@ export class TopicDirectory implements ClusterFacts, TopicAdmin {
 
   /** Rejects with `BROKER_UNAVAILABLE`. */
   async clusterId(): Promise<string> {
-    return await this.#ask('No broker answers', async (admin) => (await admin.describeCluster()).clusterId);
+    return await this.#ask(this.#noAnswer, async (admin) => (await admin.describeCluster()).clusterId);
   }
 
   /** How many partitions a topic has. Rejects with `TOPIC_MISSING`, `TOPIC_NOT_AUTHORIZED`, `BROKER_UNAVAILABLE`. */
@@ -46,7 +49,7 @@ export class TopicDirectory implements ClusterFacts, TopicAdmin {
 
   /** Numbers of the brokers. Rejects with `BROKER_UNAVAILABLE`. */
   async brokerIds(): Promise<number[]> {
-    return await this.#ask('No broker answers', async (admin) => (await admin.describeCluster()).brokers.map(({ nodeId }) => nodeId));
+    return await this.#ask(this.#noAnswer, async (admin) => (await admin.describeCluster()).brokers.map(({ nodeId }) => nodeId));
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { NewClient } from './client-slot.ts';
 import { ClientSlot } from './client-slot.ts';
+import { noAnswer } from './kafka-errors.ts';
 import type { ClusterFacts } from './kafka-inspection.ts';
 import type { PlatformaticClient } from './platformatic-client.ts';
 import { isStaleClient, topicErrorOf, unavailable } from './platformatic-errors.ts';
@@ -7,14 +8,17 @@ import { isStaleClient, topicErrorOf, unavailable } from './platformatic-errors.
 /** What a cluster knows of itself and its topics. Asks each time. */
 export class PlatformaticDirectory implements ClusterFacts {
   readonly #slot: ClientSlot<PlatformaticClient>;
+  readonly #noAnswer: string;
 
-  constructor(what: string, newClient: () => Promise<NewClient<PlatformaticClient>>) {
+  constructor(what: string, brokers: readonly string[], newClient: () => Promise<NewClient<PlatformaticClient>>) {
+    this.#noAnswer = noAnswer(brokers);
     this.#slot = new ClientSlot(what, newClient, isStaleClient);
   }
 
   /** Rejects with `BROKER_UNAVAILABLE`, or with `BROKER_UNSUPPORTED` when one answers in another language. */
   async connect(): Promise<void> {
-    await this.#ask('No broker answers', async () => undefined);
+    // A connection alone says nothing where SASL is wanted and not given: such a broker closes it at the first question.
+    await this.brokerIds();
   }
 
   /** How many partitions a topic has. Rejects with `TOPIC_MISSING`, `TOPIC_NOT_AUTHORIZED`, `BROKER_UNAVAILABLE`. */
@@ -27,7 +31,7 @@ export class PlatformaticDirectory implements ClusterFacts {
   }
 
   async brokerIds(): Promise<number[]> {
-    return await this.#ask('No broker answers', async (client) => await client.brokerIds());
+    return await this.#ask(this.#noAnswer, async (client) => await client.brokerIds());
   }
 
   async settingsOf(type: 2 | 4, resources: readonly string[], names: readonly string[]): Promise<Map<string, ReadonlyMap<string, string>>> {

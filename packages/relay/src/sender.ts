@@ -202,12 +202,15 @@ export class Sender {
 
   /** P-R12: the count is pinned at first sight; rows go by the pinned count, whatever the broker says later. */
   async #ask(topic: TopicLanes): Promise<void> {
-    const { publisher, pins, lanes, events, onProgress } = this.#plan;
+    const { publisher, pins, lanes, events, logger, onProgress } = this.#plan;
     try {
       const pin = await pinnedTopic(publisher, pins, topic.topic);
       const wasHeld = topic.reason !== undefined;
       lanes.resolve(topic, pin);
-      if (wasHeld) events.emit('recovered', { topic: topic.topic });
+      if (wasHeld) {
+        logger.info({ topic: topic.topic }, 'A topic moves again.');
+        events.emit('recovered', { topic: topic.topic });
+      }
     } catch (error) {
       this.#holdTopic(topic, { kind: failureKind(publisher, error), ...describeError(error) });
     }

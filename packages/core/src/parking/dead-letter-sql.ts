@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { newMessageIdBytes } from '../contract/message-id.ts';
 import type { Database, OwnedSession, SqlRow, SqlValue } from '../sql/session.ts';
 import { type TableNames, tableNames } from '../sql/table-names.ts';
@@ -185,7 +186,8 @@ class SqlDeadLetterStore implements DeadLetterStore {
 
   async #note(session: OwnedSession, letter: DeadLetterHead, { action, actor }: AuditNote): Promise<void> {
     const { topic, key, reason, attempts, parkedAt } = letter;
-    const details = { topic, key: key?.toString('base64') ?? null, reason, attempts, parkedAt };
+    const named = key === null ? { key } : isUtf8(key) ? { key: key.toString() } : { keyBase64: key.toString('base64') };
+    const details = { topic, ...named, reason, attempts, parkedAt };
     await recordAudit(session, this.#tables, { scope: this.#scope, action, actor, messageId: letter.id, details });
   }
 

@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   CONFIG_INVALID: { retryable: false },
   COMMAND_UNKNOWN: { retryable: false },
   DEPENDENCY_MISSING: { retryable: false },
+  NODE_UNSUPPORTED: { retryable: false },
   // Databases
   DATABASE_UNAVAILABLE: { retryable: true },
   RIGHTS_MISSING: { retryable: false },

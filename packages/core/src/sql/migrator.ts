@@ -131,7 +131,11 @@ async function failing<T>(what: string, work: () => Promise<T>): Promise<T> {
       : cause instanceof Error
         ? cause.message
         : String(cause);
-    throw new TxboxError('MIGRATION_FAILED', `${what}: ${reason}.`, { cause });
+    throw new TxboxError(
+      'MIGRATION_FAILED',
+      `${what}: ${reason.replace(/\.+$/, '')}. Correct the reason and migrate again: it goes on where it stopped.`,
+      { cause },
+    );
   }
 }
 

@@ -25,9 +25,24 @@ export const databaseUrl: OptionRule = shaped({ type: 'string', pattern: '^(mysq
   const scheme = typeof value === 'string' ? SCHEME.exec(value)?.[1]?.toLowerCase() : undefined;
   if (scheme === undefined) return 'must begin with mysql://, mariadb:// or sqlite:';
   if (scheme === 'sqlite') return /^sqlite:(?!$|:memory:$)/i.test(value as string) ? undefined : 'must name a file: sqlite:path/to/file';
-  if (!URL.canParse(value as string)) return 'must be a URL';
-  return new URL(value as string).pathname.length > 1 ? undefined : 'must name a database: mysql://host/database';
+  if (!URL.canParse(value as string)) return `must be a URL${ENCODED}`;
+  const { username, password, pathname, hash } = new URL(value as string);
+  // What follows an unencoded character of a password would be taken for host and database, and shown as such.
+  if (pathname.includes('@') || hash !== '') return `must be a URL${ENCODED}`;
+  if (![username, password, pathname].every(isEncoded)) return `must be a URL, and has a % that begins no encoded character${ENCODED}`;
+  return pathname.length > 1 ? undefined : 'must name a database: mysql://host/database';
 });
+
+const ENCODED = ': in user and password write % # / ? @ : as %25 %23 %2F %3F %40 %3A';
+
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * Opens a database for the relay, an inbox or a tool, and proves it by a first connection. Loads the client lazily.

@@ -51,7 +51,10 @@ describe('migrate', () => {
   it('leaves nothing behind when a step fails, and goes on from there the next time', async () => {
     const session = await (await (await sqliteFile()).open()).session();
     const failing = component(1, step(1, 1, ['CREATE TABLE half (a INTEGER)', 'NONSENSE']));
-    await expect(migrate(session, [coreComponent, failing])).rejects.toMatchObject({ code: 'MIGRATION_FAILED' });
+    await expect(migrate(session, [coreComponent, failing])).rejects.toMatchObject({
+      code: 'MIGRATION_FAILED',
+      message: expect.stringMatching(/[^.]\. Correct .* goes on where it stopped\.$/),
+    });
     await expect(session.query('SELECT * FROM half')).rejects.toThrow('no such table');
     expect(await migrate(session, [coreComponent, component(1, step(1))])).toHaveLength(2);
   });

@@ -10,6 +10,24 @@ describe('openDatabase', () => {
     },
   );
 
+  it.each(['te#st', 'te/st', 't@e/st', 't@e#st', '12#st', '100%'])(
+    'says how a password like %j is written, and shows nothing of it',
+    async (password) => {
+      const error = await openDatabase({ url: `mysql://root:${password}@127.0.0.1:1/d` }).catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ code: 'OPTIONS_INVALID', message: expect.stringContaining('%23') });
+      expect(String(error)).not.toContain('st@');
+      const url = `mysql://root:${encodeURIComponent(password)}@127.0.0.1:1/d`;
+      await expect(openDatabase({ url })).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+    },
+  );
+
+  it('refuses parameters that mysql2 does not take', async () => {
+    await expect(openDatabase({ url: 'mysql://root:secret@127.0.0.1:1/d?ssl=true' })).rejects.toMatchObject({
+      code: 'OPTIONS_INVALID',
+      message: expect.stringMatching(/127\.0\.0\.1:1\/d.*SSL profile.*\?ssl=\{/),
+    });
+  });
+
   it('reports several problems at once, without the password', async () => {
     const error = await openDatabase({ url: 'postgres://root:secret@h/d', queryTimeoutMs: 0, pool: 3 } as never).catch(
       (reason: unknown) => reason,
@@ -21,7 +39,11 @@ describe('openDatabase', () => {
   it('says so when nobody answers, or the folder is not there', async () => {
     const url = 'mysql://root:secret@127.0.0.1:1/nothing';
     const error = await openDatabase({ url }).catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryable: true, message: expect.stringContaining('127.0.0.1:1/nothing') });
+    expect(error).toMatchObject({
+      code: 'DATABASE_UNAVAILABLE',
+      retryable: true,
+      message: expect.stringMatching(/127\.0\.0\.1:1\/nothing.* host and port/),
+    });
     expect(String(error)).not.toContain('secret');
     await expect(openDatabase({ url: 'sqlite:/no/such/folder/file.db' })).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
   });

@@ -11,7 +11,7 @@ import {
 } from '@txbox/core/spi';
 import type { Message, Producer, RecordMetadata } from 'kafkajs';
 import { ClientSlot, type NewClient } from '../client-slot.ts';
-import { shrunk, unproven } from '../kafka-errors.ts';
+import { noAnswer, shrunk, unproven } from '../kafka-errors.ts';
 import { inspectTopics } from '../kafka-inspection.ts';
 import { type KafkaPublisherOptions, PUBLISHER_DEFAULTS, publisherRules, type ResolvedPublisher } from '../kafka-options.ts';
 import { CLIENT_RETRY, createClient, givesUpAfterMs, type Kafkajs, loadKafkajs } from '../kafkajs-client.ts';
@@ -124,7 +124,7 @@ class KafkajsPublisher implements Publisher {
         return producer.send({ topic, messages, acks: ACKS, timeout: this.#options.requestTimeoutMs, compression });
       });
     } catch (error) {
-      throw topicErrorOf(error, topic) ?? (asked ? publishErrorOf(error, topic) : unavailable(error, 'No broker answers'));
+      throw topicErrorOf(error, topic) ?? (asked ? publishErrorOf(error, topic) : unavailable(error, noAnswer(this.#options.brokers)));
     }
   }
 

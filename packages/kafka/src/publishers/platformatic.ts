@@ -11,7 +11,7 @@ import {
   type WireRecord,
 } from '@txbox/core/spi';
 import { ClientSlot, type NewClient } from '../client-slot.ts';
-import { unproven } from '../kafka-errors.ts';
+import { noAnswer, unproven } from '../kafka-errors.ts';
 import { inspectTopics } from '../kafka-inspection.ts';
 import { type KafkaPublisherOptions, PUBLISHER_DEFAULTS, publisherRules, type ResolvedPublisher } from '../kafka-options.ts';
 import { ALL_REPLICAS, loadPlatformatic, PlatformaticClient, type ProduceAnswer } from '../platformatic-client.ts';
@@ -62,7 +62,7 @@ class PlatformaticPublisher implements Publisher {
   constructor(options: ResolvedPublisher) {
     this.#options = options;
     this.maxRecordBytes = options.maxRecordBytes;
-    this.#directory = new PlatformaticDirectory(NAME, async () => await this.#newClient());
+    this.#directory = new PlatformaticDirectory(NAME, options.brokers, async () => await this.#newClient());
   }
 
   async connect(): Promise<void> {
@@ -106,7 +106,7 @@ class PlatformaticPublisher implements Publisher {
     try {
       return await this.#producerOf(topic).use((client) => client.produce({ topic, partition, messages, compression, sendUntil, onSend }));
     } catch (error) {
-      throw topicErrorOf(error, topic) ?? (sent ? publishErrorOf(error, topic) : unavailable(error, 'No broker answers'));
+      throw topicErrorOf(error, topic) ?? (sent ? publishErrorOf(error, topic) : unavailable(error, noAnswer(this.#options.brokers)));
     }
   }
 

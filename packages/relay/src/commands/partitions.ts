@@ -198,7 +198,7 @@ function describeLook({ pin, to, brokerPartitions: has, groups, behind }: Growth
         : `waited for: ${describeBehind(behind)}`;
   return [
     `would spread the keys of ${pin.topic} over ${counted(to, 'partition')} instead of ${pin.partitions}; the broker has ${has}`,
-    `the topic would be held for ${Math.ceil(settleMs / 1_000)} s, and until the groups have read what was sent before; ${waits}`,
+    `the topic would be held for ${Math.ceil(settleMs / 1_000)} s${groups.length === 0 ? '' : ', and until the groups have read what was sent before'}; ${waits}`,
     'nothing was changed',
   ];
 }

@@ -14,7 +14,7 @@ export interface TakeOutPlan {
   readonly wait: boolean;
   readonly dryRun: boolean;
   readonly signal: AbortSignal;
-  /** It waits for so long, milliseconds. */
+  /** It has to wait for so long still, milliseconds; told every few seconds. */
   readonly onWait: (ms: number) => void;
 }
 
@@ -30,6 +30,9 @@ export interface TakeOutOutcome {
   /** Keys that do not move on after all. */
   readonly stopped: KeyStop[];
 }
+
+/** So often a wait of minutes is told, and whether somebody else has decided meanwhile is looked at. */
+const WAIT_STEP_MS = 5_000;
 
 /** Letters of one look. */
 const LIST_LETTERS = 500;
@@ -77,7 +80,7 @@ async function isQuiet(
   let left = quietMs - head.quietMs;
   while (left > 0 && wait && !dryRun && !signal.aborted) {
     onWait(left);
-    await clock.sleep(left, signal);
+    await clock.sleep(Math.min(left, WAIT_STEP_MS), signal);
     const now = await letters.find(head.id);
     if (!now) return false;
     left = quietMs - now.quietMs;

@@ -23,7 +23,7 @@ export interface Diagnosis {
   readonly ok: boolean;
   readonly findings: readonly Finding[];
   readonly times: readonly DerivedTime[];
-  /** Empty on databases without accounts, and while the database is away. */
+  /** Empty on databases without accounts. */
   readonly leastRights: readonly LeastRights[];
 }
 
@@ -42,12 +42,19 @@ export async function diagnose(options: ResolvedRelayOptions, graceMs: number): 
   const checks: Check[] = [...database.examined.checks, ...examined.checks, ...examine(SETTINGS_RULES, time)];
   const findings = [...database.failures, ...failures, ...judge(checks, options.accept)];
   const { facts } = database.examined;
+  const name = facts?.database ?? databaseInUrl(options);
   return {
     ok: findings.every(({ verdict }) => verdict !== 'refused' && verdict !== 'failed'),
     findings,
     times: derivedTimes(time),
-    leastRights: facts ? leastRights(options, facts.database, facts.variables.get('version') ?? '') : [],
+    leastRights: name === undefined ? [] : leastRights(options, name, facts?.variables.get('version') ?? ''),
   };
+}
+
+/** What to grant must be known to an account that may not even enter the database. */
+function databaseInUrl({ database }: ResolvedRelayOptions): string | undefined {
+  if ('session' in database || /^sqlite:/i.test(database.url)) return undefined;
+  return decodeURIComponent(new URL(database.url).pathname.slice(1));
 }
 
 async function databasePart(options: ResolvedRelayOptions): Promise<DatabasePart> {

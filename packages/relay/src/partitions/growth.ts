@@ -93,7 +93,7 @@ export class PartitionGrowth {
       problems.push(`the broker has ${brokerPartitions} partitions: create them, or let --create do it`);
     const behind = await this.#lagsOf(pin, named ?? []);
     for (const { group, messages } of behind)
-      if (messages === null) problems.push(`group ${group} has stored no offset for it: is it named so, and does it read the topic?`);
+      if (messages === null) problems.push(`group ${group} has stored no offset for it: its name is wrong, or it does not read the topic`);
     if (problems.length > 0) {
       throw new TxboxError('GROW_REFUSED', `Topic ${topic} is not given more partitions: ${problems.join('; ')}.`, {
         details: { topic, problems },

@@ -135,7 +135,7 @@ it('refuses with all problems at once, and changes nothing', async () => {
   expect(refusal).toMatchObject({ code: 'GROW_REFUSED' });
   expect((refusal as TxboxError).details['problems']).toEqual([
     '--to must be more than the 2 partitions that its keys are spread over now',
-    'group mails has stored no offset for it: is it named so, and does it read the topic?',
+    'group mails has stored no offset for it: its name is wrong, or it does not read the topic',
   ]);
   await expect(growth().look({ topic: TOPIC, partitions: 6, groups: [], create: false })).rejects.toThrow(
     /the broker has 2 partitions.*--create/,

@@ -27,6 +27,9 @@ const CONNECTION_REFUSED: ReadonlyMap<number, { readonly what: string; readonly 
   [1049, { what: 'does not exist', wayOut: ' Create it (CREATE DATABASE), or correct its name in the url.' }],
 ]);
 
+/** What Node says when nobody is at an address; a TLS handshake that failed says enough by itself. */
+const NOBODY_THERE = /^E(?:CONN|HOST|NET|NOTFOUND|TIMEDOUT|AI_)/;
+
 /** ER_DBACCESS_DENIED_ERROR, ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR. */
 const DENIED: ReadonlySet<number> = new Set([1044, 1142, 1143, 1227]);
 
@@ -88,16 +91,8 @@ class MysqlDatabase implements Database {
   }
 
   async #connect(dirty: boolean): Promise<MysqlSession> {
-    const { url, connectTimeoutMs, lockWaitTimeoutMs, idleTimeoutMs } = this.#settings;
-    const connection = mysql.createConnection({
-      uri: url,
-      connectTimeout: connectTimeoutMs,
-      rowsAsArray: true,
-      dateStrings: true,
-      supportBigNumbers: true,
-      multipleStatements: false,
-      charset: 'utf8mb4',
-    });
+    const { lockWaitTimeoutMs, idleTimeoutMs } = this.#settings;
+    const connection = this.#newConnection();
     const session = new MysqlSession(connection, dirty, () => this.#dialect, this.#settings.queryTimeoutMs, {
       release: (released) => this.#takeBack(released),
       forget: (gone) => this.#forget(gone),
@@ -116,9 +111,34 @@ class MysqlDatabase implements Database {
       return session;
     } catch (cause) {
       session.destroy();
-      const reason = cause instanceof Error ? cause.message || (cause as { code?: string }).code : String(cause);
-      const { what, wayOut } = CONNECTION_REFUSED.get(driverErrorOf(cause).errno) ?? { what: 'cannot be reached', wayOut: '' };
+      const { code } = cause as { code?: string };
+      const reason = cause instanceof Error ? cause.message || code : String(cause);
+      const away = NOBODY_THERE.test(code ?? '') ? ' Does the server run, and are host and port of the url right?' : '';
+      const { what, wayOut } = CONNECTION_REFUSED.get(driverErrorOf(cause).errno) ?? { what: 'cannot be reached', wayOut: away };
       throw new TxboxError('DATABASE_UNAVAILABLE', `${this.description} ${what}: ${reason}.${wayOut}`, { cause });
+    }
+  }
+
+  #newConnection(): mysql.Connection {
+    const { url, connectTimeoutMs } = this.#settings;
+    try {
+      return mysql.createConnection({
+        uri: url,
+        connectTimeout: connectTimeoutMs,
+        rowsAsArray: true,
+        dateStrings: true,
+        supportBigNumbers: true,
+        multipleStatements: false,
+        charset: 'utf8mb4',
+      });
+    } catch (cause) {
+      // Nothing was sent yet: what mysql2 refuses here are the parameters behind `?`.
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new TxboxError(
+        'OPTIONS_INVALID',
+        `mysql2 does not take the parameters in the url of ${this.description}: ${reason}. Values are JSON, for example ?ssl={"rejectUnauthorized":true}.`,
+        { cause },
+      );
     }
   }
 
