@@ -97,6 +97,42 @@ describe.each(SERVERS)('the outbox on %s', (_name, variable, service) => {
     await session.release();
   });
 
+  it('reads as many rows as it is asked for beside a backlog of other relays, or of one shard, however large', async () => {
+    const session = await database.session();
+    await writer.insert(session, messages(6_000));
+    const all = await rows();
+    const [first, last] = [all[0]!, all.at(-1)!];
+    let shown = 0;
+    const counted = outboxStore({
+      dialect: database.dialect,
+      description: database.description,
+      session: async (options) => {
+        const inner = await database.session(options);
+        const query: SqlSession['query'] = async (sql, values) => {
+          const found = await inner.query(sql, values);
+          shown += found.length;
+          return found;
+        };
+        return new Proxy(inner, {
+          get: (target, name) => {
+            if (name === 'query') return query;
+            const value = Reflect.get(target, name) as unknown;
+            return typeof value === 'function' ? value.bind(target) : value;
+          },
+        });
+      },
+      close: () => database.close(),
+    });
+    const others = Array.from({ length: 16 }, (_, shard) => shard).filter((shard) => shard !== SHARD);
+    const below = (shard: number, start: number): PageRequest => ({ shard, low: 0, start, limit: 0, inlineBytes: 0 });
+    const sweep = [...others.map((shard) => below(shard, last.position + 1)), below(SHARD, first.position + 2)];
+    expect((await counted.readPages(sweep)).map(({ heads }) => heads.length)).toEqual([...others.map(() => 0), 2]);
+    const held = others.map((shard): PageRequest => ({ shard, low: first.position, start: last.position + 1, limit: 10, inlineBytes: 0 }));
+    expect((await counted.readPages(held)).every(({ heads, end }) => heads.length === 0 && end === Number.POSITIVE_INFINITY)).toBe(true);
+    expect(shown).toBeLessThan(11_000);
+    await session.release();
+  });
+
   it('looks at rows that are not committed, near the low mark and far from it', async () => {
     const slow = await database.session();
     await writer.insert(slow, messages(1));

@@ -14,6 +14,8 @@ export const LISTED_KEYS = 200;
 export const COMMON = 1_000;
 /** Entries of the common range for each row that is asked for: those of other relays and rows that are known count as well. */
 const COMMON_ENTRIES = 2;
+/** Most heads of the common range: where other relays, or shards that lag, have more there, each shard is read by itself. */
+export const COMMON_HEADS = 5_000;
 
 /** Through which index a statement reads the shards. */
 export interface ReadPath {
@@ -89,7 +91,8 @@ export function pageQuery(dialect: Dialect, tables: TableNames, requests: readon
       const { columns, joins } = full(Math.min(...common.map((request) => request.inlineBytes)));
       part(rows, page, columns, commonRange(`position >= ? ORDER BY position LIMIT ${wholeNumber(entries)}`, start), ...joins);
     }
-    if (low < start) part(heads, page, headColumns, commonRange('position >= ? AND position < ?', low, start), parked.join);
+    const headsWhere = `position >= ? AND position < ? ORDER BY position LIMIT ${COMMON_HEADS}`;
+    if (low < start) part(heads, page, headColumns, commonRange(headsWhere, low, start), parked.join);
   }
   for (const index of path.own) {
     const request = requests[index] as PageRequest;
