@@ -58,7 +58,10 @@ export class ShardLoop {
   #lookAt = 0;
   #lookEveryMs = LOOK_MIN_MS;
   #sweepAt = 0;
-  #sweptTo = 0;
+  /** How far each shard was swept behind what was left out of memory. */
+  readonly #sweptTo: Map<number, number> = new Map();
+  /** Index of the shard that is read first where memory has no room for a row of each. */
+  #firstShard = 0;
   #fullReads: (() => void)[] = [];
   orderAlarms = 0;
 
@@ -221,9 +224,11 @@ export class ShardLoop {
     const sent = [queue.askBelow(0, Math.min(queue.low, held))];
     // Behind rows that were left out the sweep goes step by step: they are shown as well and may be many.
     if (held < queue.low) {
-      const from = this.#sweptTo > held && this.#sweptTo < queue.low ? this.#sweptTo : held;
-      this.#sweptTo = Math.min(queue.low, from + SWEEP_POSITIONS);
-      sent.push(queue.askBelow(from, this.#sweptTo));
+      const last = this.#sweptTo.get(queue.shard) ?? 0;
+      const from = last > held && last < queue.low ? last : held;
+      const to = Math.min(queue.low, from + SWEEP_POSITIONS);
+      this.#sweptTo.set(queue.shard, to);
+      sent.push(queue.askBelow(from, to));
     }
     return sent;
   }
@@ -237,9 +242,15 @@ export class ShardLoop {
     const needs = this.#needs(poll, now >= this.#restUntil);
     const held = queues.reduce((sum, queue) => sum + queue.size + queue.parkedRows, 0);
     const heldBytes = queues.reduce((sum, queue) => sum + queue.heldBytes, 0);
-    const budget = { pageRows, freeRows: maxRows - held, freeBytes: maxBytes - heldBytes, averageBytes: this.#averageBytes };
-    const plan = planRead(needs, budget);
-    if (!plan) return !needs.some((need) => need.due);
+    const plan = planRead(needs, {
+      pageRows,
+      freeRows: maxRows - held,
+      freeBytes: maxBytes - heldBytes,
+      averageBytes: this.#averageBytes,
+      first: this.#firstShard,
+    });
+    if (!plan) return !needs.some((need) => need.due) && !isHungry(needs, pageRows);
+    this.#firstShard = ((plan.shards.at(-1) ?? 0) + 1) % queues.length;
     const fullReads = poll && plan.shards.length === queues.length ? this.#fullReads.splice(0) : [];
     const sent = plan.shards.map((index) => (queues[index] as ShardQueue).ask(plan.limit(index), plan.inlineBytes));
     for (const { queue } of sent) this.#due.delete(queue.shard);
