@@ -287,7 +287,9 @@ export class ShardLoop {
     if (taken > 0) this.#restUntil = now + REST_MS;
     else if (!poll) return;
     this.#lookAt = Math.min(this.#lookAt, now + this.#lookEveryMs);
-    this.#pollMs = nextPollMs(this.#pollMs, taken > 0, pollMinMs, pollMaxMs);
+    // What moves may lie behind any number of rows that do not.
+    const found = taken > 0 || [...this.#queues.values()].some((queue) => queue.more);
+    this.#pollMs = nextPollMs(this.#pollMs, found, pollMinMs, pollMaxMs);
     // Somebody may have asked for a full read while this one was under way.
     this.#pollAt = now + (this.#fullReads.length > 0 ? pollMinMs : this.#pollMs);
   }

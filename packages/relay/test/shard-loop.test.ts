@@ -13,10 +13,11 @@ const PIN = { topic: 'notes', partitions: 1, generation: 1, switching: null };
 class Reading {
   readonly outbox: MemoryOutbox = new MemoryOutbox();
   readonly lanes: LaneTable;
-  readonly loop: ShardLoop;
+  readonly plan: ShardLoopPlan;
+  loop: ShardLoop;
   now = 1_000;
 
-  constructor(plan: Partial<ShardLoopPlan> = {}) {
+  constructor() {
     const backoff = { baseMs: 10, capMs: 10 };
     const limits = { rows: 500, bytes: 1_000_000, loneRowBytes: 500_000 };
     this.lanes = new LaneTable({ limits, backoff, refusedBackoff: backoff, random: () => 1 }, backoff, {
@@ -24,7 +25,7 @@ class Reading {
       bytes: 1_000_000,
       afterMs: 1_000,
     });
-    this.loop = new ShardLoop({
+    this.plan = {
       reader: this.outbox,
       lanes: this.lanes,
       clock: { now: () => this.now, monotonic: () => this.now, sleep: () => Promise.resolve() },
@@ -40,8 +41,8 @@ class Reading {
       pageRows: 16,
       maxRows: MAX_ROWS,
       maxBytes: 1_000_000,
-      ...plan,
-    });
+    };
+    this.loop = new ShardLoop(this.plan);
   }
 
   /** Everything in memory is sent and acknowledged, and waits to be settled. */
@@ -84,6 +85,67 @@ it('looks at every shard in turn while memory has room for a row of some of them
     reading.now += 1_000;
   }
   expect(reading.loop.queues.get(12)?.size).toBe(1);
+});
+
+it('reads past any number of rows that do not move, and then not their heads with every page', async () => {
+  const HELD = 3_000;
+  let heads = 0;
+  let reads = 0;
+  const reading = new Reading();
+  const { outbox } = reading;
+  reading.loop = new ShardLoop({
+    ...reading.plan,
+    reader: {
+      highestPosition: () => outbox.highestPosition(),
+      dirtyPositions: (looks) => outbox.dirtyPositions(looks),
+      loadPayloads: (rows) => outbox.loadPayloads(rows),
+      readPages: async (requests) => {
+        const pages = await outbox.readPages(requests);
+        heads = Math.max(0, ...requests.map(({ limit }, index) => (limit === 0 ? 0 : (pages[index]?.heads.length ?? 0))));
+        reads += 1;
+        return pages;
+      },
+    },
+  });
+  outbox.add(Array.from({ length: HELD }, () => message(3)));
+  const queue = reading.loop.add(3, 1);
+  const pass = async (): Promise<void> => {
+    reading.now += Math.max(1, await reading.loop.runOnce());
+    for (const topic of reading.lanes.topics) {
+      reading.lanes.resolve(topic, PIN);
+      for (const lane of topic.lanes.values()) {
+        if (lane.next(reading.now, { rows: 500, bytes: 1_000_000 })) {
+          lane.fail({ kind: 'transient', code: 'AWAY', message: 'The broker is away.' }, reading.now);
+        }
+      }
+    }
+  };
+  const began = reading.now;
+  while (queue.cursor <= HELD) await pass();
+  // By the clock of the loop, at the shortest pause between polls.
+  expect(reading.now - began).toBeLessThan(5_000);
+  for (let more = 0; more < 40; more += 1) await pass();
+  expect(queue.low).toBeGreaterThan(HELD / 2);
+  reads = 0;
+  reading.loop.wake([3]);
+  while (reads === 0) await pass();
+  expect(heads).toBe(0);
+  // It moves again: all of it is sent, in order.
+  const sent: number[] = [];
+  for (let more = 0; more < 5_000 && sent.length < HELD; more += 1) {
+    reading.now += 100;
+    await reading.loop.runOnce();
+    for (const lane of [...reading.lanes.filled]) {
+      if (!reading.lanes.next(lane, reading.now, { rows: 500, bytes: 1_000_000 })) continue;
+      const rows = reading.lanes.acknowledge(lane);
+      sent.push(...rows.map(({ row }) => row.position));
+      for (const row of rows) row.queue.acknowledge(row, reading.now);
+      const taken = queue.takeAcknowledged(500, reading.now);
+      await outbox.settle(taken.map(({ row }) => row));
+      queue.settled(taken);
+    }
+  }
+  expect(sent).toEqual(Array.from({ length: HELD }, (_, index) => index + 1));
 });
 
 function message(shard: number): EncodedMessage {
