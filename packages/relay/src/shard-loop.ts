@@ -27,8 +27,8 @@ export interface ShardLoopPlan {
   readonly maxBytes: number;
 }
 
-/** Positions that one dirty look shows of a shard of which rows were left out of memory: the low mark may pass those. */
-const LOOK_POSITIONS = 2_000;
+/** Positions that one dirty look shows, of all shards of which rows were left out of memory: the low mark may pass those. */
+const LOOK_POSITIONS = 32_000;
 /** Least and longest pause between two looks. */
 const LOOK_MIN_MS = 200;
 const LOOK_MAX_MS = 5_000;
@@ -179,11 +179,13 @@ export class ShardLoop {
     this.#lookAt = now + this.#lookEveryMs;
     this.#lookEveryMs = Math.min(LOOK_MAX_MS, this.#lookEveryMs * 2);
     if (looks.length === 0) return;
+    const behind = looks.filter(({ queue }) => queue.lowestLeftOut !== undefined).length;
+    const share = Math.floor(LOOK_POSITIONS / Math.max(1, behind));
     // Where nothing was left out, the first row that there is ends the look, and a backlog need not be listed for it.
     const asked = looks.map(({ queue, look }) => ({
       shard: queue.shard,
       ...look,
-      limit: queue.lowestLeftOut === undefined ? 1 : LOOK_POSITIONS,
+      limit: queue.lowestLeftOut === undefined ? 1 : share,
     }));
     const answers = await reader.dirtyPositions(asked);
     for (const [index, { queue, look }] of looks.entries()) {
