@@ -1,5 +1,5 @@
 import { defineEvent, rawCodec } from '@txbox/core';
-import { coreComponent, type Database, type EncodedMessage, encodeMessage, migrate, type SqlSession } from '@txbox/core/spi';
+import { coreComponent, type Database, type EncodedMessage, encodeMessage, migrate, type SqlRow, type SqlSession } from '@txbox/core/spi';
 import {
   type OutboxStore,
   outboxComponent,
@@ -7,6 +7,7 @@ import {
   outboxWriter,
   type PageRequest,
   type PendingRow,
+  SHARDS,
   shardOf,
 } from '@txbox/outbox/store';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -15,6 +16,7 @@ import { type EmptyDatabase, emptyDatabase, SERVERS } from './server.ts';
 
 const Blob = defineEvent('blob', { topic: 'blobs', codec: rawCodec, key: (_payload: Uint8Array) => 'k', maxBytes: 20_000_000 });
 const SHARD = shardOf({ key: Buffer.from('k'), id: Buffer.alloc(16) });
+const OTHERS = Array.from({ length: SHARDS }, (_, shard) => shard).filter((shard) => shard !== SHARD);
 const messages = (count: number, bytes = 10): EncodedMessage[] =>
   Array.from({ length: count }, () => encodeMessage(Blob, Buffer.alloc(bytes, 0xe9)));
 
@@ -27,6 +29,32 @@ function counting(session: SqlSession): SqlSession & { statements: number } {
     execute(sql, values) {
       this.statements += 1;
       return session.execute(sql, values);
+    },
+  };
+}
+
+/** The same database; what it answers is added to `answers`. */
+function answeringTo(database: Database, answers: SqlRow[]): Database {
+  return {
+    dialect: database.dialect,
+    description: database.description,
+    close: () => database.close(),
+    session: async (options) => {
+      const inner = await database.session(options);
+      return {
+        dialect: inner.dialect,
+        query: async (sql, values) => {
+          const rows = await inner.query(sql, values);
+          answers.push(...rows);
+          return rows;
+        },
+        execute: (sql, values) => inner.execute(sql, values),
+        begin: () => inner.begin(),
+        commit: () => inner.commit(),
+        rollback: () => inner.rollback(),
+        release: () => inner.release(),
+        destroy: () => inner.destroy(),
+      };
     },
   };
 }
@@ -94,6 +122,43 @@ describe.each(SERVERS)('the outbox on %s', (_name, variable, service) => {
     // Two rows are as many as were expected at most, so there may be more.
     expect((await store.readPages([page(SHARD, from, 2)]))[0]!.rows).toEqual(all.slice(1));
     expect((await store.readPages([page(SHARD, from, 1)]))[0]!.rows).toEqual(all.slice(1, 2));
+    await session.release();
+  });
+
+  it('reads as many rows as it is asked for beside a backlog of other relays, or of one shard, however large', async () => {
+    const session = await database.session();
+    await writer.insert(session, messages(6_000));
+    const all = await rows();
+    const [first, last] = [all[0]!, all.at(-1)!];
+    const answers: SqlRow[] = [];
+    const watched = outboxStore(answeringTo(database, answers));
+    const below = (shard: number, start: number): PageRequest => ({ shard, low: 0, start, limit: 0, inlineBytes: 0 });
+    const sweep = [...OTHERS.map((shard) => below(shard, last.position + 1)), below(SHARD, first.position + 2)];
+    expect((await watched.readPages(sweep)).map(({ heads }) => heads.length)).toEqual([...OTHERS.map(() => 0), 2]);
+    const held = OTHERS.map((shard): PageRequest => ({ shard, low: first.position, start: last.position + 1, limit: 10, inlineBytes: 0 }));
+    expect((await watched.readPages(held)).every(({ heads, end }) => heads.length === 0 && end === Number.POSITIVE_INFINITY)).toBe(true);
+    expect(answers.length).toBeLessThan(11_000);
+    await session.release();
+  });
+
+  it('reads no payload again of rows that are known, where another shard is read from further below', async () => {
+    const session = await database.session();
+    await writer.insert(session, messages(6));
+    const all = await rows();
+    const [first, fifth] = [all[0]!.position, all[4]!.position];
+    const [other] = OTHERS as [number];
+    const answers: SqlRow[] = [];
+    const watched = outboxStore(answeringTo(database, answers));
+    for (const inlineBytes of [1_000, 1, 1_000]) {
+      answers.length = 0;
+      const [, page] = await watched.readPages([
+        { shard: other, low: first, start: first, limit: 10, inlineBytes },
+        { shard: SHARD, low: first, start: fifth, limit: 10, inlineBytes },
+      ]);
+      expect(page!.heads.map(({ position }) => position)).toEqual(all.slice(0, 4).map(({ position }) => position));
+      expect(page!.rows.map(({ payload }) => payload?.length)).toEqual(inlineBytes === 1 ? [undefined, undefined] : [10, 10]);
+      expect(answers.filter((row) => row[8] !== null && row[8] !== undefined)).toHaveLength(inlineBytes === 1 ? 0 : 2);
+    }
     await session.release();
   });
 

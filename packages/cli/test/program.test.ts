@@ -105,7 +105,7 @@ describe('program', () => {
           expect.stringMatching(/^publisher: unknown option broker, did you mean brokers\?.*\(file wrong\.json\)$/),
           'publisher.brokers is required (file wrong.json)',
           'relay.pageRows must be a whole number between 1 and 10000, got 0 (flag --set)',
-          'relay.maxRows must be a whole number of at least 1, got "many" (environment TXBOX_RELAY__MAX_ROWS)',
+          'relay.maxRows must be a whole number of at least 32, got "many" (environment TXBOX_RELAY__MAX_ROWS)',
           'http must be an object of options or false, got true (file wrong.json)',
         ],
       },

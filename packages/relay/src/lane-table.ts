@@ -116,6 +116,10 @@ export class LaneTable implements LaneRouter {
     return this.#stuck.has(lane) && (lane.size >= this.#allowedRows() || lane.bytes >= this.#allowedBytes());
   }
 
+  isHeldUp(lane: RelayLane): boolean {
+    return this.#stuck.has(lane);
+  }
+
   enqueue(lane: RelayLane, row: QueuedRow): void {
     lane.enqueue(row);
     this.#filled.add(lane);

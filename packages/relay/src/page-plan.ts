@@ -21,6 +21,8 @@ export interface ReadBudget {
   readonly freeBytes: number;
   /** Recent average of a row's bytes. */
   readonly averageBytes: number;
+  /** Where memory has no room for a row of each: the index from which on they are looked at, in turn. */
+  readonly first: number;
 }
 
 /** A read of several shards in one statement. */
@@ -47,8 +49,9 @@ export function planRead(needs: readonly ShardNeed[], budget: ReadBudget): ReadP
   if (budget.freeRows <= 0 || budget.freeBytes <= 0) return undefined;
   const page = pageSize(needs, budget.pageRows);
   const wanted = needs.flatMap((need, index) => ((need.more ? need.waiting < page / 2 : need.due) ? [index] : []));
-  // At least a row of each.
-  const shards = wanted.slice(0, budget.freeRows);
+  // At least a row of each; in turn, or memory that stays nearly full would leave the last shards unread.
+  const inTurn = [...wanted.filter((index) => index >= budget.first), ...wanted.filter((index) => index < budget.first)];
+  const shards = wanted.length <= budget.freeRows ? wanted : inTurn.slice(0, budget.freeRows);
   if (shards.length === 0) return undefined;
   const full = shards.filter((index) => needs[index]?.more).length;
   const glances = shards.length - full;

@@ -20,6 +20,7 @@ import {
   tablePrefix,
   text,
 } from '@txbox/core/spi';
+import { SHARDS } from '@txbox/outbox/store';
 import { REFUSALS, type RefusalCode } from './doctor/refusals.ts';
 import type { OnPermanentFailure } from './sender.ts';
 import type { WakeOptions } from './wake-listener.ts';
@@ -53,7 +54,7 @@ export interface RelayOptions {
   readonly batchBytes?: number;
   /** Most requests that are unanswered at a time, each of another partition. Default 32. */
   readonly maxRequests?: number;
-  /** Most rows in memory. Default 20,000. */
+  /** Most rows in memory, at least 32. Default 20,000. */
   readonly maxRows?: number;
   /** About the most bytes of events in memory. Default 64 MiB. */
   readonly maxBytes?: number;
@@ -138,7 +139,7 @@ const RELAY_OPTION_RULES: { readonly [Name in keyof RelaySettings]-?: OptionRule
   batchRows: integerWithin(1, 10_000),
   batchBytes: integerWithin(1),
   maxRequests: integerWithin(1),
-  maxRows: integerWithin(1),
+  maxRows: integerWithin(2 * SHARDS),
   maxBytes: integerWithin(1),
   retry: backoffOption(RETRY),
   onPermanentFailure: oneOf('park-key', 'hold', 'skip-message'),

@@ -138,7 +138,7 @@ export class RelayRun {
       classify: (error) => database.dialect.classify(error),
       clock,
       events,
-      onSettled: () => this.#idle.tell(),
+      onSettled: () => this.#settled(),
     });
     this.#mover = new FollowerMover({
       parker: outboxStore(parkSessions, { tablePrefix }),
@@ -379,6 +379,12 @@ export class RelayRun {
       }
     }
     this.#moved([]);
+  }
+
+  /** Memory has room again, for which reading may wait. */
+  #settled(): void {
+    if (this.#reading.isHungry) this.#readLoop?.wake();
+    this.#idle.tell();
   }
 
   #followed(rows: readonly RowHead[]): void {

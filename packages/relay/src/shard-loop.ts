@@ -27,8 +27,8 @@ export interface ShardLoopPlan {
   readonly maxBytes: number;
 }
 
-/** Positions that one dirty look shows of a shard of which rows were left out of memory: the low mark may pass those. */
-const LOOK_POSITIONS = 2_000;
+/** Positions that one dirty look shows, of all shards of which rows were left out of memory: the low mark may pass those. */
+const LOOK_POSITIONS = 32_000;
 /** Least and longest pause between two looks. */
 const LOOK_MIN_MS = 200;
 const LOOK_MAX_MS = 5_000;
@@ -58,7 +58,10 @@ export class ShardLoop {
   #lookAt = 0;
   #lookEveryMs = LOOK_MIN_MS;
   #sweepAt = 0;
-  #sweptTo = 0;
+  /** How far each shard was swept behind what was left out of memory. */
+  readonly #sweptTo: Map<number, number> = new Map();
+  /** Index of the shard that is read first where memory has no room for a row of each. */
+  #firstShard = 0;
   #fullReads: (() => void)[] = [];
   orderAlarms = 0;
 
@@ -176,11 +179,13 @@ export class ShardLoop {
     this.#lookAt = now + this.#lookEveryMs;
     this.#lookEveryMs = Math.min(LOOK_MAX_MS, this.#lookEveryMs * 2);
     if (looks.length === 0) return;
+    const behind = looks.filter(({ queue }) => queue.lowestLeftOut !== undefined).length;
+    const share = Math.floor(LOOK_POSITIONS / Math.max(1, behind));
     // Where nothing was left out, the first row that there is ends the look, and a backlog need not be listed for it.
     const asked = looks.map(({ queue, look }) => ({
       shard: queue.shard,
       ...look,
-      limit: queue.lowestLeftOut === undefined ? 1 : LOOK_POSITIONS,
+      limit: queue.lowestLeftOut === undefined ? 1 : share,
     }));
     const answers = await reader.dirtyPositions(asked);
     for (const [index, { queue, look }] of looks.entries()) {
@@ -221,9 +226,11 @@ export class ShardLoop {
     const sent = [queue.askBelow(0, Math.min(queue.low, held))];
     // Behind rows that were left out the sweep goes step by step: they are shown as well and may be many.
     if (held < queue.low) {
-      const from = this.#sweptTo > held && this.#sweptTo < queue.low ? this.#sweptTo : held;
-      this.#sweptTo = Math.min(queue.low, from + SWEEP_POSITIONS);
-      sent.push(queue.askBelow(from, this.#sweptTo));
+      const last = this.#sweptTo.get(queue.shard) ?? 0;
+      const from = last > held && last < queue.low ? last : held;
+      const to = Math.min(queue.low, from + SWEEP_POSITIONS);
+      this.#sweptTo.set(queue.shard, to);
+      sent.push(queue.askBelow(from, to));
     }
     return sent;
   }
@@ -237,9 +244,15 @@ export class ShardLoop {
     const needs = this.#needs(poll, now >= this.#restUntil);
     const held = queues.reduce((sum, queue) => sum + queue.size + queue.parkedRows, 0);
     const heldBytes = queues.reduce((sum, queue) => sum + queue.heldBytes, 0);
-    const budget = { pageRows, freeRows: maxRows - held, freeBytes: maxBytes - heldBytes, averageBytes: this.#averageBytes };
-    const plan = planRead(needs, budget);
-    if (!plan) return !needs.some((need) => need.due);
+    const plan = planRead(needs, {
+      pageRows,
+      freeRows: maxRows - held,
+      freeBytes: maxBytes - heldBytes,
+      averageBytes: this.#averageBytes,
+      first: this.#firstShard,
+    });
+    if (!plan) return !needs.some((need) => need.due) && !isHungry(needs, pageRows);
+    this.#firstShard = ((plan.shards.at(-1) ?? 0) + 1) % queues.length;
     const fullReads = poll && plan.shards.length === queues.length ? this.#fullReads.splice(0) : [];
     const sent = plan.shards.map((index) => (queues[index] as ShardQueue).ask(plan.limit(index), plan.inlineBytes));
     for (const { queue } of sent) this.#due.delete(queue.shard);
@@ -276,7 +289,9 @@ export class ShardLoop {
     if (taken > 0) this.#restUntil = now + REST_MS;
     else if (!poll) return;
     this.#lookAt = Math.min(this.#lookAt, now + this.#lookEveryMs);
-    this.#pollMs = nextPollMs(this.#pollMs, taken > 0, pollMinMs, pollMaxMs);
+    // What moves may lie behind any number of rows that do not.
+    const found = taken > 0 || [...this.#queues.values()].some((queue) => queue.more);
+    this.#pollMs = nextPollMs(this.#pollMs, found, pollMinMs, pollMaxMs);
     // Somebody may have asked for a full read while this one was under way.
     this.#pollAt = now + (this.#fullReads.length > 0 ? pollMinMs : this.#pollMs);
   }

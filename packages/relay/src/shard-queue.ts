@@ -44,6 +44,8 @@ export interface LaneRouter {
   laneOf(row: RowHead): RelayLane;
   /** True when the lane takes no more rows into memory for now (P-R10). */
   isFull(lane: RelayLane): boolean;
+  /** True when the lane does not move for now. */
+  isHeldUp(lane: RelayLane): boolean;
   enqueue(lane: RelayLane, row: QueuedRow): void;
 }
 
@@ -296,7 +298,7 @@ export class ShardQueue {
     let taken = 0;
     for (const row of page.rows) taken += this.#takeRow(row, router);
     // Only now: rows that this very page left out are remembered and do not hold the mark.
-    const lowRose = sent.isLook && this.lowMark.committedLook(this.#committedRows(page), page.end);
+    const lowRose = sent.isLook && this.lowMark.committedLook(this.#committedRows(page, router), page.end);
     const last = page.rows.at(-1);
     if (last) this.#cursor = Math.max(this.#cursor, last.position + 1);
     this.more = page.end !== Number.POSITIVE_INFINITY;
@@ -342,12 +344,27 @@ export class ShardQueue {
     return parked;
   }
 
-  *#committedRows(page: Page): Generator<CommittedRow> {
-    const passable = (position: number): boolean => !this.#rows.has(position) && !this.#parked.has(position);
+  *#committedRows(page: Page, router: LaneRouter): Generator<CommittedRow> {
+    const passable = (position: number): boolean => {
+      const known = this.#rows.get(position);
+      return known ? this.#mayPass(known, router) : !this.#parked.has(position);
+    };
     // Those of a block are in memory, so the first one says it all.
     if (page.compactHeads) yield { position: page.compactHeads.position(0), passable: false };
     for (const { position } of page.heads) yield { position, passable: passable(position) };
     for (const { position } of page.rows) yield { position, passable: passable(position) };
+  }
+
+  /**
+   * Rows in memory hold the low mark, for little is read twice. Not those of lanes that do not move, once rows are left out: these
+   * are heads of every page as long as the mark stands before them. Then the lane counts as left out from that row on.
+   */
+  #mayPass(known: QueuedRow, router: LaneRouter): boolean {
+    if (known.acknowledged || this.#leftOut.size === 0) return false;
+    const lane = router.laneOf(known.row);
+    if (!this.#leftOut.has(lane) && !router.isHeldUp(lane)) return false;
+    this.#noteLeftOut(lane, known.row.position);
+    return true;
   }
 
   // By id too: after a restart of the server another row may have the number (P-T3).

@@ -122,6 +122,10 @@ class Reader implements LaneRouter {
     return false;
   }
 
+  isHeldUp(): boolean {
+    return false;
+  }
+
   enqueue(lane: Lane<QueuedRow>, row: QueuedRow): void {
     lane.enqueue(row);
     this.#queued.push(row.row.position);

@@ -1,7 +1,7 @@
 import type { Database, SqlRow, SqlValue, TableNames } from '@txbox/core/spi';
 import type { OutboxReader, Page, PageRequest, RowHead } from '../outbox-store.ts';
 import { COMMON, type PageForm, pageQuery, type ReadPath, wholeNumber } from './page-query.ts';
-import { anyCutShort, listedKeysOf, pagesOf } from './page-rows.ts';
+import { anyCutShort, anyHeadsLeftOut, listedKeysOf, pagesOf } from './page-rows.ts';
 
 /** What is read through one range of positions begins no further apart, and a look through it shows no more. */
 const COMMON_POSITIONS = 10_000;
@@ -31,11 +31,15 @@ export class SqlOutboxReader implements OutboxReader {
 
   async readPages(requests: readonly PageRequest[]): Promise<Page[]> {
     if (requests.length === 0) return [];
-    const path = await this.#pathOf(requests);
+    let path = await this.#pathOf(requests);
     for (;;) {
       const form = this.#form;
       const { text, values } = pageQuery(this.#database.dialect, this.#tables, requests, path, form);
       const found = await this.#query(text, values);
+      if (path.common.length > 0 && anyHeadsLeftOut(found)) {
+        path = { common: [], own: [...requests.keys()] };
+        continue;
+      }
       const listed = listedKeysOf(found);
       // Which rows have a parked key, a block of heads does not say.
       const compact = this.#compactIsKnown && listed.rows.length === 0 && !anyCutShort(found);

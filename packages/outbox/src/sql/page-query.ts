@@ -14,6 +14,8 @@ export const LISTED_KEYS = 200;
 export const COMMON = 1_000;
 /** Entries of the common range for each row that is asked for: those of other relays and rows that are known count as well. */
 const COMMON_ENTRIES = 2;
+/** Most heads of the common range: where other relays, or shards that lag, have more there, each shard is read by itself. */
+export const COMMON_HEADS = 5_000;
 
 /** Through which index a statement reads the shards. */
 export interface ReadPath {
@@ -60,8 +62,9 @@ export function pageQuery(dialect: Dialect, tables: TableNames, requests: readon
   const parked: { readonly column: string; readonly blank: string; readonly join: Sql } = form.looksUp
     ? { column: ', k.id IS NOT NULL', blank: ', 0', join: lookUp(tables.parkedKey) }
     : { column: '', blank: '', join: NOTHING };
-  const full = (inlineBytes: number): { readonly columns: Sql; readonly joins: readonly Sql[] } => {
-    const { payload, join } = form.large ? largePayload(outbox, inlineBytes) : smallPayload(inlineBytes);
+  const full = (inlineBytes: number, isNew = NOTHING): { readonly columns: Sql; readonly joins: readonly Sql[] } => {
+    const wanted = sql(`o.bytes <= ?${isNew.text}`, [inlineBytes, ...isNew.values]);
+    const { payload, join } = form.large ? largePayload(outbox, wanted) : smallPayload(wanted);
     const columns = sql(
       `o.id, o.topic, o.message_key, o.bytes, o.sequence, o.headers, ${payload.text} AS payload, o.created_at${parked.column}`,
       payload.values,
@@ -86,10 +89,11 @@ export function pageQuery(dialect: Dialect, tables: TableNames, requests: readon
     const low = Math.min(...common.map((request) => request.low));
     const page = `SELECT v.shard + ${COMMON} AS page, v.position, `;
     if (entries > 0) {
-      const { columns, joins } = full(Math.min(...common.map((request) => request.inlineBytes)));
+      const { columns, joins } = full(Math.min(...common.map((request) => request.inlineBytes)), beyondStarts(common, start));
       part(rows, page, columns, commonRange(`position >= ? ORDER BY position LIMIT ${wholeNumber(entries)}`, start), ...joins);
     }
-    if (low < start) part(heads, page, headColumns, commonRange('position >= ? AND position < ?', low, start), parked.join);
+    const headsWhere = `position >= ? AND position < ? ORDER BY position LIMIT ${COMMON_HEADS}`;
+    if (low < start) part(heads, page, headColumns, commonRange(headsWhere, low, start), parked.join);
   }
   for (const index of path.own) {
     const request = requests[index] as PageRequest;
@@ -128,14 +132,25 @@ function sql(text: string, values: readonly SqlValue[]): Sql {
 }
 
 /** Cheapest, but InnoDB fetches what it then leaves out: 200 rows of 900 kB take half a second. */
-function smallPayload(inlineBytes: number): { readonly payload: Sql; readonly join: Sql } {
-  return { payload: sql('CASE WHEN o.bytes <= ? THEN o.payload END', [inlineBytes]), join: NOTHING };
+function smallPayload(wanted: Sql): { readonly payload: Sql; readonly join: Sql } {
+  return { payload: sql(`CASE WHEN ${wanted.text} THEN o.payload END`, wanted.values), join: NOTHING };
 }
 
 /** Looks each small row up a second time, and never touches a large payload. */
-function largePayload(outbox: string, inlineBytes: number): { readonly payload: Sql; readonly join: Sql } {
-  const join = ` LEFT JOIN ${outbox} p ON p.shard = o.shard AND p.position = o.position AND o.bytes <= ?`;
-  return { payload: sql('p.payload', []), join: sql(join, [inlineBytes]) };
+function largePayload(outbox: string, wanted: Sql): { readonly payload: Sql; readonly join: Sql } {
+  const join = ` LEFT JOIN ${outbox} p ON p.shard = o.shard AND p.position = o.position AND ${wanted.text}`;
+  return { payload: sql('p.payload', []), join: sql(join, wanted.values) };
+}
+
+/** Appended to a condition: not rows of shards that are read from further above, whose payloads are known. */
+function beyondStarts(common: readonly PageRequest[], start: number): Sql {
+  const above = common.filter((request) => request.start > request.low && request.start > start);
+  if (above.length === 0) return NOTHING;
+  const cases = above.map(() => 'WHEN ? THEN ?').join(' ');
+  return sql(
+    ` AND o.position >= CASE o.shard ${cases} ELSE 0 END`,
+    above.flatMap((request) => [request.shard, request.start]),
+  );
 }
 
 function lookUp(parkedKeys: string): Sql {

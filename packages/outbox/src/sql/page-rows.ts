@@ -1,7 +1,7 @@
 import type { SqlRow } from '@txbox/core/spi';
 import { type CompactHeads, compactHeads } from '../compact-heads.ts';
 import type { Page, PageHead, PageRequest, PendingRow } from '../outbox-store.ts';
-import { COMMON, COMPACT, commonEntries, HEAD_ONLY, LISTED_KEYS, PARKED_KEY, type ReadPath } from './page-query.ts';
+import { COMMON, COMMON_HEADS, COMPACT, commonEntries, HEAD_ONLY, LISTED_KEYS, PARKED_KEY, type ReadPath } from './page-query.ts';
 
 /** What an answer says of parked keys. */
 export interface ListedKeys {
@@ -19,6 +19,13 @@ export function listedKeysOf(found: readonly SqlRow[]): ListedKeys {
 /** True when a block of heads was not handed out whole (`group_concat_max_len`). */
 export function anyCutShort(found: readonly SqlRow[]): boolean {
   return found.some((row) => row[5] === COMPACT && compactHeads(row[1] as number, row[8] as Buffer | null) === undefined);
+}
+
+/** True when there may be more heads in the common range than were shown. */
+export function anyHeadsLeftOut(found: readonly SqlRow[]): boolean {
+  let heads = 0;
+  for (const row of found) if ((row[0] as number) >= COMMON && row[5] === HEAD_ONLY) heads += 1;
+  return heads >= COMMON_HEADS;
 }
 
 /** What an answer says of one shard. */
