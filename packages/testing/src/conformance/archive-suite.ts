@@ -8,7 +8,7 @@ import {
 } from '@txbox/core/spi';
 import { type ArchivedMessage, type ArchiveFilter, type OutboxArchive, type PendingRow, type RowHead, shardOf } from '@txbox/outbox/store';
 import { expect } from 'vitest';
-import type { OutboxStoreBackend, OutboxStoreFeature } from './outbox-store-suite.ts';
+import type { OutboxStoreBackend, OutboxStoreFeature } from './outbox-store-backend.ts';
 import { ALL_BYTES, AWKWARD_HEADERS, sampleMessage, uniqueName } from './sample.ts';
 import { conformanceSuite, type SuiteOptions } from './suite.ts';
 
