@@ -312,11 +312,11 @@ export class ShardQueue {
       const known = this.#rows.get(position);
       if (!known || !compactHeads.isOf(index, known.row.id)) return position;
     }
-    return heads.find((head) => !this.#setAside(head) && !this.#knows(head) && !this.#leftOut.has(router.laneOf(head)))?.position;
+    return heads.find((head) => !this.#setAside(head, router) && !this.#knows(head) && !this.#leftOut.has(router.laneOf(head)))?.position;
   }
 
   #takeRow(row: PendingRow, router: LaneRouter): number {
-    if (this.#setAside(row) || this.#knows(row)) return 0;
+    if (this.#setAside(row, router) || this.#knows(row)) return 0;
     const lane = router.laneOf(row);
     if (this.#leftOut.has(lane) || router.isFull(lane)) {
       this.#noteLeftOut(lane, row.position);
@@ -333,15 +333,20 @@ export class ShardQueue {
 
   /**
    * True for a row of a parked key: it is not sent (P-R9). Also one that is in memory is moved, or a follower of it would stand
-   * before it among the dead letters; what is acknowledged is settled as usual. A page that shows the key as free ends that.
+   * before it among the dead letters; what is acknowledged is settled as usual. A page that shows the key as free ends that. Where
+   * rows of its lane were left out, which this page need not show, it is left out as well: or it would be moved before them.
    */
-  #setAside(head: PageHead): boolean {
+  #setAside(head: PageHead, router: LaneRouter): boolean {
     const { shard, position, id, topic, key, parked } = head;
     if (!parked) {
       if (this.#parked.size > 0) this.#parked.delete(position);
-    } else if (!(this.#knows(head) && this.#rows.get(position)?.acknowledged))
+      return false;
+    }
+    const lane = this.#leftOut.size > 0 ? router.laneOf(head) : undefined;
+    if (lane && this.#leftOut.has(lane)) this.#noteLeftOut(lane, position);
+    else if (!(this.#knows(head) && this.#rows.get(position)?.acknowledged))
       this.#parked.set(position, { shard, position, id, topic, key });
-    return parked;
+    return true;
   }
 
   *#committedRows(page: Page, router: LaneRouter): Generator<CommittedRow> {

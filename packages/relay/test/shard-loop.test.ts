@@ -1,5 +1,5 @@
 import { bucketOf, type EncodedMessage, encodeHeaders, newMessageIdBytes, silentLogger } from '@txbox/core/spi';
-import { SHARDS } from '@txbox/outbox/store';
+import { type PendingRow, SHARDS } from '@txbox/outbox/store';
 import { MemoryOutbox } from '@txbox/testing';
 import { expect, it } from 'vitest';
 import { LaneTable } from '../src/lane-table.ts';
@@ -87,6 +87,19 @@ it('looks at every shard in turn while memory has room for a row of some of them
   expect(reading.loop.queues.get(12)?.size).toBe(1);
 });
 
+/** One pass over a shard whose broker is away. */
+async function passInVain(reading: Reading): Promise<void> {
+  reading.now += Math.max(1, await reading.loop.runOnce());
+  for (const topic of reading.lanes.topics) {
+    reading.lanes.resolve(topic, PIN);
+    for (const lane of topic.lanes.values()) {
+      if (lane.next(reading.now, { rows: 500, bytes: 1_000_000 })) {
+        lane.fail({ kind: 'transient', code: 'AWAY', message: 'The broker is away.' }, reading.now);
+      }
+    }
+  }
+}
+
 it('reads past any number of rows that do not move, and then not their heads with every page', async () => {
   const HELD = 3_000;
   let heads = 0;
@@ -109,17 +122,7 @@ it('reads past any number of rows that do not move, and then not their heads wit
   });
   outbox.add(Array.from({ length: HELD }, () => message(3)));
   const queue = reading.loop.add(3, 1);
-  const pass = async (): Promise<void> => {
-    reading.now += Math.max(1, await reading.loop.runOnce());
-    for (const topic of reading.lanes.topics) {
-      reading.lanes.resolve(topic, PIN);
-      for (const lane of topic.lanes.values()) {
-        if (lane.next(reading.now, { rows: 500, bytes: 1_000_000 })) {
-          lane.fail({ kind: 'transient', code: 'AWAY', message: 'The broker is away.' }, reading.now);
-        }
-      }
-    }
-  };
+  const pass = (): Promise<void> => passInVain(reading);
   const began = reading.now;
   while (queue.cursor <= HELD) await pass();
   // By the clock of the loop, at the shortest pause between polls.
@@ -146,6 +149,37 @@ it('reads past any number of rows that do not move, and then not their heads wit
     }
   }
   expect(sent).toEqual(Array.from({ length: HELD }, (_, index) => index + 1));
+});
+
+it('moves a row of a key that another relay parked only behind those of its key that were left out of memory', async () => {
+  const HELD = 300;
+  const reading = new Reading();
+  reading.outbox.add(Array.from({ length: HELD }, () => message(3)));
+  const queue = reading.loop.add(3, 1);
+  for (let passes = 0; passes < 500 && queue.low <= HELD / 2; passes += 1) await passInVain(reading);
+  expect(queue.low).toBeGreaterThan(HELD / 2);
+  const [page] = await reading.outbox.readPages([{ shard: 3, low: 0, start: 0, limit: 1, inlineBytes: 100 }]);
+  // A relay that had the shard before.
+  await reading.outbox.park(page?.rows[0] as PendingRow, { reason: 'refused', attempts: 1, partition: 0, mayBePublished: false });
+  reading.outbox.add([message(3)]);
+  for (let passes = 0; passes < 20; passes += 1) await passInVain(reading);
+  expect(queue.cursor).toBeGreaterThan(HELD);
+  expect(queue.parked).toEqual([]);
+  // It moves again.
+  const moved: number[] = [];
+  for (let passes = 0; passes < 500 && moved.at(-1) !== HELD + 1; passes += 1) {
+    reading.now += 100;
+    await reading.loop.runOnce();
+    reading.acknowledge();
+    const settled = queue.takeAcknowledged(500, reading.now);
+    await reading.outbox.settle(settled.map(({ row }) => row));
+    queue.settled(settled);
+    const followers = queue.parked;
+    moved.push(...followers.map(({ position }) => position));
+    if (followers.length > 0) queue.endParked(followers, await reading.outbox.moveFollowers(followers));
+  }
+  expect(moved).toEqual(Array.from({ length: moved.length }, (_, index) => HELD + 2 - moved.length + index));
+  expect(moved.length).toBeGreaterThan(HELD / 2);
 });
 
 function message(shard: number): EncodedMessage {
