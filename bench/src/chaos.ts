@@ -1,6 +1,7 @@
-// `npm run -s chaos -- [--seconds N] [--seed S] [--keys 1,10,10000] [--ttl-ms N] [--db mariadb|mysql80|…] [--kafka kafka|kafka-three] [--json]`: two relays that are killed, paused and stopped
-// at random under load, on a real database and Kafka, and a checker that reads the topics with another client. Exit code 1 when anything was lost
-// or out of order, an order alarm was raised, or shards were without an owner for too long.
+// `npm run -s chaos -- [--seconds N] [--seed S] [--keys 1,10,10000] [--ttl-ms N] [--db mariadb|mysql80|…] [--kafka kafka|kafka-three] [--json]`:
+// two relays that are killed, paused and stopped at random under load, on a real database and Kafka, and a checker that reads the topics
+// with another client. Exit code 1 when anything was lost or out of order, an order alarm was raised, or shards were without an owner for
+// too long.
 import { parseArgs } from 'node:util';
 import { runChaos, textOfChaos } from './chaos/chaos-run.ts';
 import { addressesOf, CLUSTERS, DATABASES } from './servers.ts';

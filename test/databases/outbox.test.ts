@@ -35,28 +35,11 @@ function counting(session: SqlSession): SqlSession & { statements: number } {
 
 /** The same database; what it answers is added to `answers`. */
 function answeringTo(database: Database, answers: SqlRow[]): Database {
-  return {
-    dialect: database.dialect,
-    description: database.description,
-    close: () => database.close(),
-    session: async (options) => {
-      const inner = await database.session(options);
-      return {
-        dialect: inner.dialect,
-        query: async (sql, values) => {
-          const rows = await inner.query(sql, values);
-          answers.push(...rows);
-          return rows;
-        },
-        execute: (sql, values) => inner.execute(sql, values),
-        begin: () => inner.begin(),
-        commit: () => inner.commit(),
-        rollback: () => inner.rollback(),
-        release: () => inner.release(),
-        destroy: () => inner.destroy(),
-      };
-    },
-  };
+  return new RecordingDatabase(
+    database,
+    async () => undefined,
+    (rows) => answers.push(...rows),
+  );
 }
 
 describe.each(SERVERS)('the outbox on %s', (_name, variable, service) => {

@@ -1,13 +1,19 @@
-import type { Database, Dialect, OwnedSession, SqlSession, SqlValue } from '@txbox/core/spi';
+import type { Database, Dialect, OwnedSession, SqlRow, SqlSession, SqlValue } from '@txbox/core/spi';
 
-/** A database that shows each statement to `before` before it runs, with the session in which it will. */
+/** A database that shows each statement to `before` before it runs, with the session in which it will, and rows that were found to `after`. */
 export class RecordingDatabase implements Database {
   readonly #inner: Database;
   readonly #before: (session: SqlSession, sql: string, values: readonly SqlValue[]) => Promise<void>;
+  readonly #after: (rows: readonly SqlRow[]) => void;
 
-  constructor(inner: Database, before: (session: SqlSession, sql: string, values: readonly SqlValue[]) => Promise<void>) {
+  constructor(
+    inner: Database,
+    before: (session: SqlSession, sql: string, values: readonly SqlValue[]) => Promise<void>,
+    after: (rows: readonly SqlRow[]) => void = () => undefined,
+  ) {
     this.#inner = inner;
     this.#before = before;
+    this.#after = after;
   }
 
   get dialect(): Dialect {
@@ -24,7 +30,9 @@ export class RecordingDatabase implements Database {
       dialect: session.dialect,
       query: async (sql, values = []) => {
         await this.#before(session, sql, values);
-        return await session.query(sql, values);
+        const rows = await session.query(sql, values);
+        this.#after(rows);
+        return rows;
       },
       execute: async (sql, values = []) => {
         await this.#before(session, sql, values);

@@ -1,10 +1,9 @@
-import { bucketOf, type EncodedMessage, encodeHeaders, newMessageIdBytes } from '@txbox/core/spi';
-import { SHARDS } from '@txbox/outbox/store';
 import { MemoryOutbox } from '@txbox/testing';
 import { describe, expect, it } from 'vitest';
 import { Lane } from '../src/lane.ts';
 import { type CommittedRow, LowMark, PositionHorizon } from '../src/low-mark.ts';
 import { type LaneRouter, type QueuedRow, ShardQueue } from '../src/shard-queue.ts';
+import { keysOf, message } from './message.ts';
 
 /** The longest an INSERT takes from its first number to its last row, and what the low mark lags behind. */
 const LAG_MS = 50;
@@ -299,29 +298,6 @@ class World {
       reader.queue.settled(rows);
     });
   }
-}
-
-function message(key: Buffer): EncodedMessage {
-  return {
-    id: newMessageIdBytes(),
-    topic: 'orders',
-    key,
-    type: 't',
-    aggregateType: null,
-    aggregateId: null,
-    sequence: null,
-    headers: encodeHeaders([]),
-    payload: Buffer.from('{}'),
-  };
-}
-
-function keysOf(shard: number, count: number): Buffer[] {
-  const keys: Buffer[] = [];
-  for (let number = 0; keys.length < count; number++) {
-    const key = Buffer.from(`key ${number}`);
-    if (bucketOf(key, SHARDS) === shard) keys.push(key);
-  }
-  return keys;
 }
 
 /** mulberry32: small, seeded, good enough to choose interleavings. */

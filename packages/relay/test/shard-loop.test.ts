@@ -1,13 +1,14 @@
-import { bucketOf, type EncodedMessage, encodeHeaders, newMessageIdBytes, silentLogger } from '@txbox/core/spi';
+import { type EncodedMessage, silentLogger } from '@txbox/core/spi';
 import { type PendingRow, SHARDS } from '@txbox/outbox/store';
 import { MemoryOutbox } from '@txbox/testing';
 import { expect, it } from 'vitest';
 import { LaneTable } from '../src/lane-table.ts';
 import { RelayEmitter } from '../src/relay-event.ts';
 import { ShardLoop, type ShardLoopPlan } from '../src/shard-loop.ts';
+import { keysOf, message } from './message.ts';
 
 const MAX_ROWS = 64;
-const PIN = { topic: 'notes', partitions: 1, generation: 1, switching: null };
+const PIN = { topic: 'orders', partitions: 1, generation: 1, switching: null };
 
 /** A loop over an outbox in memory, on a clock that stands, with lanes that are emptied by hand. */
 class Reading {
@@ -58,7 +59,7 @@ class Reading {
 
 it('waits, and does not run without a pause, while memory is full of rows that wait to be settled', async () => {
   const reading = new Reading();
-  reading.outbox.add(Array.from({ length: 200 }, () => message(3)));
+  reading.outbox.add(Array.from({ length: 200 }, () => messageIn(3)));
   const queue = reading.loop.add(3, 1);
   while (queue.size < MAX_ROWS) {
     await reading.loop.runOnce();
@@ -75,11 +76,11 @@ it('waits, and does not run without a pause, while memory is full of rows that w
 
 it('looks at every shard in turn while memory has room for a row of some of them only', async () => {
   const reading = new Reading();
-  reading.outbox.add(Array.from({ length: MAX_ROWS - 4 }, () => message(0)));
+  reading.outbox.add(Array.from({ length: MAX_ROWS - 4 }, () => messageIn(0)));
   const first = reading.loop.add(0, 1);
   while (first.size < MAX_ROWS - 4) await reading.loop.runOnce();
   for (let shard = 1; shard < SHARDS; shard += 1) reading.loop.add(shard, 1);
-  reading.outbox.add([message(12)]);
+  reading.outbox.add([messageIn(12)]);
   for (let poll = 0; poll < 5; poll += 1) {
     await reading.loop.runOnce();
     reading.now += 1_000;
@@ -120,7 +121,7 @@ it('reads past any number of rows that do not move, and then not their heads wit
       },
     },
   });
-  outbox.add(Array.from({ length: HELD }, () => message(3)));
+  outbox.add(Array.from({ length: HELD }, () => messageIn(3)));
   const queue = reading.loop.add(3, 1);
   const pass = (): Promise<void> => passInVain(reading);
   const began = reading.now;
@@ -154,14 +155,14 @@ it('reads past any number of rows that do not move, and then not their heads wit
 it('moves a row of a key that another relay parked only behind those of its key that were left out of memory', async () => {
   const HELD = 300;
   const reading = new Reading();
-  reading.outbox.add(Array.from({ length: HELD }, () => message(3)));
+  reading.outbox.add(Array.from({ length: HELD }, () => messageIn(3)));
   const queue = reading.loop.add(3, 1);
   for (let passes = 0; passes < 500 && queue.low <= HELD / 2; passes += 1) await passInVain(reading);
   expect(queue.low).toBeGreaterThan(HELD / 2);
   const [page] = await reading.outbox.readPages([{ shard: 3, low: 0, start: 0, limit: 1, inlineBytes: 100 }]);
   // A relay that had the shard before.
   await reading.outbox.park(page?.rows[0] as PendingRow, { reason: 'refused', attempts: 1, partition: 0, mayBePublished: false });
-  reading.outbox.add([message(3)]);
+  reading.outbox.add([messageIn(3)]);
   for (let passes = 0; passes < 20; passes += 1) await passInVain(reading);
   expect(queue.cursor).toBeGreaterThan(HELD);
   expect(queue.parked).toEqual([]);
@@ -182,18 +183,6 @@ it('moves a row of a key that another relay parked only behind those of its key 
   expect(moved.length).toBeGreaterThan(HELD / 2);
 });
 
-function message(shard: number): EncodedMessage {
-  let number = 0;
-  while (bucketOf(Buffer.from(`key ${number}`), SHARDS) !== shard) number += 1;
-  return {
-    id: newMessageIdBytes(),
-    topic: 'notes',
-    key: Buffer.from(`key ${number}`),
-    type: 't',
-    aggregateType: null,
-    aggregateId: null,
-    sequence: null,
-    headers: encodeHeaders([]),
-    payload: Buffer.from('{}'),
-  };
+function messageIn(shard: number): EncodedMessage {
+  return message(keysOf(shard, 1)[0] as Buffer);
 }
